@@ -1,0 +1,5 @@
+export * from "./Authentication.ts"
+export * from "./Cluster.ts"
+export * from "./Output.ts"
+export * from "./Pod.ts"
+export * from "./Ssh.ts"
