@@ -1,1 +1,6 @@
-export {}
+export { generateKey } from "./HostKey.ts"
+export { parsePublicKey, type PublicKey } from "./PublicKey.ts"
+export { nativeCiphersLoaded } from "./Ssh2Guards.ts"
+export { defaults as defaultLimits, type SshLimits } from "./SshLimits.ts"
+export { make, type SshServer, type SshServerOptions } from "./SshServer.ts"
+export { SshServerError } from "./SshServerError.ts"

@@ -1,0 +1,71 @@
+/**
+ * The requests of a channel on their way to the handler, and their answers on the way back (RFC 4254 §5.4).
+ *
+ * The client matches answers to its requests by their order alone, so each waits until those before it are given,
+ * also after a program started or the client sent EOF (T14, T15).
+ */
+import { type Cause, Effect, Queue, Stream } from "effect"
+import type { SessionRequest } from "kuberun"
+import * as Messages from "./Messages.ts"
+import * as SessionRequests from "./SessionRequests.ts"
+
+export interface ChannelRequests {
+  readonly stream: Stream.Stream<SessionRequest>
+  readonly onRequest: (type: string, wantReply: boolean, data: Uint8Array) => void
+  /** The channel is closed: the stream ends after what has come, answers go nowhere. */
+  readonly end: () => void
+}
+
+export const make = (options: {
+  readonly remote: number
+  readonly send: (message: Uint8Array) => void
+  /** One more, or one less, waits: for its answer, or, where none is wanted, for being taken. */
+  readonly count: (change: 1 | -1) => void
+  readonly violation: (what: string) => void
+}): ChannelRequests => {
+  const { count, remote, send, violation } = options
+  // Bounded by the connection, which stops reading from the client when too many are counted.
+  const queue = Effect.runSync(Queue.unbounded<{ request: SessionRequest; wantReply: boolean }, Cause.Done>())
+  const unanswered: Array<{ answer: boolean | undefined }> = []
+  let ended = false
+
+  const sendAnswers = () => {
+    for (let head = unanswered[0]; head?.answer !== undefined; head = unanswered[0]) {
+      unanswered.shift()
+      count(-1)
+      if (!ended) send(head.answer ? Messages.channelSuccess(remote) : Messages.channelFailure(remote))
+    }
+  }
+
+  const replyTo = (slot: { answer: boolean | undefined }) => (success: boolean) =>
+    Effect.sync(() => {
+      if (slot.answer !== undefined) return
+      slot.answer = success
+      sendAnswers()
+    })
+
+  return {
+    stream: Stream.fromPull(Effect.succeed(
+      Effect.map(Queue.take(queue), ({ request, wantReply }) => {
+        if (!wantReply) count(-1)
+        return [request] as const
+      })
+    )),
+    onRequest: (type, wantReply, data) => {
+      if (ended) return
+      const decoded = SessionRequests.decode(type, data)
+      if (decoded === undefined) return violation(`it sent a malformed ${type} request`)
+      const slot = { answer: undefined }
+      if (wantReply) unanswered.push(slot)
+      count(1)
+      const reply = wantReply ? replyTo(slot) : () => Effect.void
+      Queue.offerUnsafe(queue, { request: { ...decoded, reply }, wantReply })
+    },
+    end: () => {
+      if (ended) return
+      ended = true
+      for (const _ of unanswered.splice(0)) count(-1)
+      Queue.endUnsafe(queue)
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The requests on a session channel (RFC 4254 §6), decoded from the wire. Pure.
+ *
+ * ssh2's own decoder loses the terminal modes and kills connections over them (trap T13): nothing here passes it.
+ */
+import type { SessionRequest, TerminalModes } from "kuberun"
+import { WireReader } from "./WireReader.ts"
+
+type WithoutReply<Request> = Request extends unknown ? Omit<Request, "reply"> : never
+
+/** A `SessionRequest` that cannot be answered yet. */
+export type DecodedRequest = WithoutReply<SessionRequest>
+
+/** Decodes the type-specific data of a channel request; `undefined` when it is cut short. */
+export const decode = (type: string, data: Uint8Array): DecodedRequest | undefined => {
+  const reader = new WireReader(data)
+  const request = decodeFields(type, reader)
+  return reader.ok ? request : undefined
+}
+
+const decodeFields = (type: string, reader: WireReader): DecodedRequest => {
+  switch (type) {
+    case "env":
+      return { _tag: "Environment", name: reader.text(), value: reader.text() }
+    case "pty-req": {
+      const term = reader.text()
+      const size = { columns: reader.uint32(), rows: reader.uint32() }
+      skipPixels(reader)
+      return { _tag: "Terminal", term, size, modes: decodeModes(reader.string()) }
+    }
+    case "shell":
+      return { _tag: "Shell" }
+    case "exec":
+      return { _tag: "Exec", command: reader.text() }
+    case "subsystem":
+      return { _tag: "Subsystem", name: reader.text() }
+    case "window-change": {
+      const size = { columns: reader.uint32(), rows: reader.uint32() }
+      skipPixels(reader)
+      return { _tag: "WindowChange", size }
+    }
+    case "signal":
+      return { _tag: "Signal", name: reader.text() }
+    default:
+      return { _tag: "Unknown", type }
+  }
+}
+
+/** The size in pixels: nothing on the way to a program in a container can carry it. */
+const skipPixels = (reader: WireReader): void => {
+  reader.uint32()
+  reader.uint32()
+}
+
+/** From this opcode on the length of an argument is not known (RFC 4254 §8): decoding stops there. */
+const firstUndefinedOpcode = 160
+
+/**
+ * Opcode and uint32 argument in turn, up to TTY_OP_END, an opcode that is not defined, or the end: what is readable
+ * counts, as in OpenSSH, which never refuses a terminal for its modes.
+ */
+export const decodeModes = (encoded: Uint8Array): TerminalModes => {
+  const reader = new WireReader(encoded)
+  const modes = new Map<number, number>()
+  while (reader.available >= 5) {
+    const opcode = reader.uint8()
+    if (opcode === 0 || opcode >= firstUndefinedOpcode) break
+    modes.set(opcode, reader.uint32())
+  }
+  return modes
+}
