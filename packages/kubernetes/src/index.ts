@@ -1,1 +1,2 @@
-export {}
+export type { ClusterSource, ConnectionSettings } from "./ClusterSource.ts"
+export { type KubernetesOptions, layer } from "./KubernetesCluster.ts"

@@ -1,0 +1,173 @@
+/**
+ * The way to one API server with one set of credentials: what a request or a WebSocket needs besides its own path.
+ *
+ * client-node does the reading of certificates, tokens and credential plugins, anew for every call, so that what was
+ * rotated is used. What it does not do is mended here: it makes a new pool of connections for every call, runs a
+ * credential plugin once for every call that waits for it, and does not limit any of this in time.
+ */
+import type { KubeConfig } from "@kubernetes/client-node"
+import { Effect, type Scope, Semaphore } from "effect"
+import { type ClusterError, Misconfigured } from "kuberun"
+import { readFile } from "node:fs/promises"
+import type { Agent } from "node:http"
+import type { RequestOptions } from "node:https"
+import type { Dispatcher } from "undici"
+import { failed, isRecord, messageOf } from "./ApiFault.ts"
+import type { ClusterSource } from "./ClusterSource.ts"
+import { TOKEN_FILE } from "./ConnectionSource.ts"
+import { loadClientNode, loadKubeConfig } from "./KubeConfigFile.ts"
+
+/** What says who is asking: for the headers of a request. */
+export type Headers = Readonly<Record<string, string>>
+
+/** Access to an API server. */
+export interface ApiAccess {
+  /** The server's URL with any path prefix, without a slash at its end. */
+  readonly server: string
+  /** For a request: its headers, and the pool of connections to send it over. */
+  readonly forRequest: (operation: string) => Effect.Effect<
+    { readonly headers: Headers; readonly dispatcher: Dispatcher },
+    ClusterError
+  >
+  /** For a WebSocket: its headers, TLS options, and the agent where there is a proxy. */
+  readonly forSocket: (operation: string) => Effect.Effect<SocketAccess, ClusterError>
+}
+
+/** TLS options in Node's own names; those that are not set are left out. */
+export type Tls = {
+  readonly [K in "ca" | "cert" | "key" | "pfx" | "passphrase" | "rejectUnauthorized" | "servername"]?: NonNullable<
+    RequestOptions[K]
+  >
+}
+
+/** What a WebSocket needs to be let in. `auth` is `user:password`. */
+export interface SocketAccess {
+  readonly headers: Headers
+  readonly tls: Tls
+  readonly auth?: string
+  readonly agent?: Agent
+}
+
+const USER_AGENT = "kuberun"
+
+/**
+ * How long a connection rests before the kernel asks whether the other side is still there: below the 60 s after which
+ * load balancers forget a silent connection.
+ */
+export const KEEP_ALIVE_MILLIS = 30_000
+
+/** Trims, because a file that was written by a person ends with a line feed, which no header may hold. */
+const readToken = async (path: string): Promise<string> => (await readFile(path, "utf8")).trim()
+
+/** Makes `tokenFileProvider`'s users known to client-node. */
+const readTokenFiles = (config: KubeConfig): void =>
+  config.addAuthenticator({
+    isAuthProvider: (user) => isRecord(user.authProvider) && user.authProvider["name"] === TOKEN_FILE,
+    applyAuthentication: async (user, options) => {
+      const token = await readToken(user.authProvider.config.path)
+      Object.assign(options, { headers: { ...headersOf(options), authorization: `Bearer ${token}` } })
+    }
+  })
+
+const headersOf = (options: Pick<RequestOptions, "headers">): Headers => {
+  const headers: Record<string, string> = { "user-agent": USER_AGENT }
+  const given = options.headers
+  if (given !== undefined && !Array.isArray(given)) {
+    for (const [name, value] of Object.entries(given)) {
+      if (value !== undefined) headers[name.toLowerCase()] = String(value)
+    }
+  }
+  return headers
+}
+
+const tlsOf = ({ ca, cert, key, passphrase, pfx, rejectUnauthorized, servername }: RequestOptions): Tls => ({
+  ...(ca === undefined ? {} : { ca }),
+  ...(cert === undefined ? {} : { cert }),
+  ...(key === undefined ? {} : { key }),
+  ...(pfx === undefined ? {} : { pfx }),
+  ...(passphrase === undefined ? {} : { passphrase }),
+  ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  ...(servername === undefined ? {} : { servername })
+})
+
+/** Everything that decides over which connections a request may go: two calls with the same text may share them. */
+const poolKey = (tls: Tls): string =>
+  JSON.stringify(
+    Object.entries(tls).map(([name, value]) => [name, Buffer.isBuffer(value) ? value.toString("latin1") : value])
+  )
+
+/** Reads the source and opens nothing yet. The pool is closed with the scope. */
+export const make = Effect.fn("ApiAccess.make")(function*(
+  source: ClusterSource
+): Effect.fn.Return<ApiAccess, ClusterError, Scope.Scope> {
+  const config = yield* loadKubeConfig(source)
+  const clientNode = yield* loadClientNode
+  const undici = yield* Effect.promise(() => import("undici"))
+  readTokenFiles(config)
+  const cluster = config.getCurrentCluster()
+  const server = cluster?.server ?? ""
+  const proxied = cluster?.proxyUrl !== undefined && cluster.proxyUrl !== null && cluster.proxyUrl !== ""
+
+  let pool: { readonly key: string; readonly dispatcher: Dispatcher } | undefined
+  yield* Effect.addFinalizer(() =>
+    Effect.promise(() => pool === undefined ? Promise.resolve() : pool.dispatcher.destroy()).pipe(Effect.ignore)
+  )
+
+  const makeDispatcher = async (options: RequestOptions): Promise<Dispatcher> => {
+    if (proxied) {
+      const context = new clientNode.RequestContext(server, clientNode.HttpMethod.GET)
+      await config.applySecurityAuthentication(context)
+      const dispatcher = context.getDispatcher()
+      if (dispatcher !== undefined) return dispatcher
+    }
+    return new undici.Agent({
+      // Watches stay open for minutes: over HTTP/2 all of them would break together with one connection.
+      allowH2: false,
+      connect: { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MILLIS, ...tlsOf(options) }
+    })
+  }
+
+  /** The pool for these credentials. When they have changed, the one before serves what it has begun and closes. */
+  const dispatcherFor = async (options: RequestOptions): Promise<Dispatcher> => {
+    const key = poolKey(tlsOf(options))
+    if (pool?.key === key) return pool.dispatcher
+    const dispatcher = await makeDispatcher(options)
+    const before = pool
+    pool = { key, dispatcher }
+    before?.dispatcher.close().catch(() => undefined)
+    return dispatcher
+  }
+
+  // One at a time: client-node starts a credential plugin for every caller that finds no fresh credential.
+  const mutex = yield* Semaphore.make(1)
+  const prepare = <A>(operation: string, use: (options: RequestOptions) => A | Promise<A>) =>
+    mutex.withPermit(Effect.tryPromise({
+      try: async () => {
+        const options: RequestOptions = {}
+        await config.applyToHTTPSOptions(options)
+        return await use(options)
+      },
+      catch: (error) =>
+        failed(operation)(new Misconfigured({ detail: `the credentials cannot be used: ${messageOf(error)}` }))
+    }))
+
+  const basic = (options: RequestOptions): Headers =>
+    typeof options.auth === "string" ? { authorization: `Basic ${Buffer.from(options.auth).toString("base64")}` } : {}
+
+  return {
+    server,
+    forRequest: (operation) =>
+      prepare(operation, async (options) => ({
+        headers: { ...basic(options), ...headersOf(options) },
+        dispatcher: await dispatcherFor(options)
+      })),
+    forSocket: (operation) =>
+      prepare(operation, (options): SocketAccess => ({
+        headers: headersOf(options),
+        tls: tlsOf(options),
+        ...(typeof options.auth === "string" ? { auth: options.auth } : {}),
+        // client-node keeps one agent for ever: rotated certificates would never reach it. Only a proxy needs it.
+        ...(proxied && typeof options.agent === "object" ? { agent: options.agent } : {})
+      }))
+  }
+})
