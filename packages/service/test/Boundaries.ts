@@ -16,11 +16,15 @@ export interface Row {
 /** By npm name, from the ground up. */
 export const table: Readonly<Record<string, Row>> = {
   "kuberun": { inside: [], outside: ["effect"], node: false },
-  "@kuberun/kubernetes": { inside: ["kuberun"], outside: ["effect", "@kubernetes/client-node", "ws"], node: true },
+  "@kuberun/kubernetes": {
+    inside: ["kuberun"],
+    outside: ["effect", "@kubernetes/client-node", "undici", "ws"],
+    node: true
+  },
   "@kuberun/ssh": { inside: ["kuberun"], outside: ["effect", "ssh2"], node: true },
   "@kuberun/minicluster": {
     inside: [],
-    outside: ["effect", "@effect/platform-node", "ws", "@lydell/node-pty", "@peculiar/x509"],
+    outside: ["effect", "@effect/platform-node", "ws", "@lydell/node-pty", "@peculiar/x509", "reflect-metadata"],
     node: true
   },
   "@kuberun/service": {

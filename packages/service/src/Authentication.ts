@@ -1,0 +1,74 @@
+/**
+ * Who may log in: the holders of authorized keys, and whoever knows the password. Any user name will do; the name goes
+ * into the pod's labels and the log.
+ */
+import { type Context, Effect, Layer, Redacted } from "effect"
+import {
+  accepted,
+  type AuthenticationMethod,
+  type AuthenticationRequest,
+  type AuthenticationResponse,
+  Authenticator,
+  rejected
+} from "kuberun"
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
+import type { AuthorizedKey } from "./AuthorizedKeys.ts"
+
+/** What lets someone in. A method without anything behind it is not offered. */
+export interface Credentials {
+  readonly keys: ReadonlyArray<AuthorizedKey>
+  readonly password?: Redacted.Redacted<string> | undefined
+}
+
+/** Length of a digest's key: that of SHA-256's output, as RFC 2104 §3 advises. */
+const saltBytes = 32
+
+/**
+ * Compares texts in a time that tells nothing of where they differ, nor of their lengths: digests under a key of this
+ * process are compared, never the texts. UTF-16, JavaScript's own, so that no two texts are made alike.
+ */
+const makeSecretEquality = (): (one: string, other: string) => boolean => {
+  const salt = randomBytes(saltBytes)
+  const digest = (text: string) => createHmac("sha256", salt).update(text, "utf16le").digest()
+  return (one, other) => timingSafeEqual(digest(one), digest(other))
+}
+
+const sameBytes = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && timingSafeEqual(one, other)
+
+/** The answer to one try to log in. A question about a key and a login by it get the same answer (RFC 4252 §7). */
+export const makeAuthenticate = (
+  { keys, password }: Credentials
+): (request: AuthenticationRequest) => AuthenticationResponse => {
+  const equal = makeSecretEquality()
+  return (request) => {
+    switch (request._tag) {
+      case "None":
+        return rejected
+      case "Password":
+        return password !== undefined && equal(Redacted.value(request.password), Redacted.value(password))
+          ? accepted
+          : rejected
+      case "PublicKey":
+        return keys.some((key) => sameBytes(key.blob, request.key)) ? accepted : rejected
+    }
+  }
+}
+
+/** The methods that have something behind them. */
+export const offeredMethods = ({ keys, password }: Credentials): ReadonlyArray<AuthenticationMethod> => [
+  ...keys.length > 0 ? ["publickey" as const] : [],
+  ...password === undefined ? [] : ["password" as const]
+]
+
+/** The service that the SSH server asks. */
+export const layer = (credentials: Credentials): Layer.Layer<Authenticator> =>
+  Layer.sync(Authenticator, () => make(credentials))
+
+export const make = (credentials: Credentials): Context.Service.Shape<typeof Authenticator> => {
+  const authenticate = makeAuthenticate(credentials)
+  return {
+    methods: offeredMethods(credentials),
+    authenticate: (request) => Effect.sync(() => authenticate(request))
+  }
+}
