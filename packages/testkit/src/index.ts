@@ -1,1 +1,2 @@
-export {}
+export * as FakeCluster from "./FakeCluster.ts"
+export * as FakeSsh from "./FakeSsh.ts"

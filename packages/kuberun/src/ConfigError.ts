@@ -1,0 +1,83 @@
+/**
+ * What is wrong with a configuration, for the person who wrote it: every fault at once, each with the path of its key,
+ * the value found there and what is allowed.
+ */
+import { Schema, SchemaIssue } from "effect"
+
+/** One fault. `path` is written as in the file: `pod.podSpec.containers[0].name`. */
+export interface ConfigFault {
+  readonly path: string
+  readonly message: string
+}
+
+/** A configuration that cannot be used. Its message has one line for each fault and shows no secret. */
+export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
+  faults: Schema.Array(Schema.Struct({ path: Schema.String, message: Schema.String }))
+}) {
+  override get message(): string {
+    return this.faults.map((fault) => `${fault.path}: ${fault.message}`).join("\n")
+  }
+}
+
+/** Keys whose values are never shown, wherever they stand. */
+const secretKeys: ReadonlySet<PropertyKey> = new Set(["password", "key", "bearerToken"])
+
+/** Values below these keys may hold secrets of the user's own (an environment variable of a container, say). */
+const opaqueKeys: ReadonlySet<PropertyKey> = new Set(["env", "podSpec"])
+
+const renderPath = (path: ReadonlyArray<PropertyKey>): string =>
+  path.length === 0
+    ? "(the whole file)"
+    : path.map((key, index) => typeof key === "number" ? `[${key}]` : index === 0 ? String(key) : `.${String(key)}`)
+      .join("")
+
+const valueAt = (input: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
+  path.reduce<unknown>(
+    (value, key) => typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined,
+    input
+  )
+
+const longestValueShown = 80
+
+const renderValue = (value: unknown, path: ReadonlyArray<PropertyKey>): string => {
+  if (path.some((key) => secretKeys.has(key))) return "a secret value"
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "a map"
+  if (path.slice(0, -1).some((key) => opaqueKeys.has(key)) && typeof value === "string") return "a text"
+  const text = JSON.stringify(value) ?? "nothing"
+  return text.length > longestValueShown ? `${text.slice(0, longestValueShown)}…` : text
+}
+
+const allowedKeys = (issue: SchemaIssue.UnexpectedKey): string => {
+  const names = "propertySignatures" in issue.ast
+    ? issue.ast.propertySignatures.map((signature) => String(signature.name))
+    : []
+  return names.length === 0 ? "" : `; allowed here: ${names.join(", ")}`
+}
+
+const missing = "is missing"
+const unknownKey = "is not a key that is known"
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) => {
+    switch (issue._tag) {
+      case "MissingKey":
+        return missing
+      case "UnexpectedKey":
+        return `${unknownKey}${allowedKeys(issue)}`
+      default:
+        return SchemaIssue.defaultLeafHook(issue)
+    }
+  }
+})
+
+/** Turns the schema's findings about `input` into sentences for its author. */
+export const fromSchemaError = (error: Schema.SchemaError, input: unknown): ConfigError =>
+  new ConfigError({
+    faults: format(error.issue).issues.map(({ message, path: segments }) => {
+      const path = (segments ?? []).map((segment) => typeof segment === "object" ? segment.key : segment)
+      const sentence = message === missing || message.startsWith(unknownKey)
+        ? message
+        : `${renderValue(valueAt(input, path), path)} is not allowed: ${message.replace(/^Expected /, "expected ")}`
+      return { path: renderPath(path), message: sentence }
+    })
+  })

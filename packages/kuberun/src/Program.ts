@@ -1,0 +1,82 @@
+/**
+ * From the requests on a session channel to the argument vector of an exec. Pure.
+ *
+ * An exec in Kubernetes has an argument vector and nothing else: no environment, no terminal type, no terminal modes.
+ * Where there is something to set, a small `sh` program sets it and then becomes the user's program by `exec`, so that
+ * no process stays in between.
+ */
+import type { PodConfig } from "./Config.ts"
+import type { TerminalModes } from "./Ssh.ts"
+import { sttySettings } from "./TerminalModes.ts"
+
+/** A request that starts a program (RFC 4254 §6.5). */
+export type ProgramRequest =
+  | { readonly _tag: "Shell" }
+  | { readonly _tag: "Exec"; readonly command: string }
+  | { readonly _tag: "Subsystem"; readonly name: string }
+
+/** What the channel was told before its program started. */
+export interface ProgramContext {
+  readonly environment: ReadonlyMap<string, string>
+  readonly terminal: { readonly term: string; readonly modes: TerminalModes } | undefined
+}
+
+/** An argument vector, or the reason why the request is refused. */
+export type Program =
+  | { readonly _tag: "Run"; readonly command: readonly [string, ...Array<string>] }
+  | { readonly _tag: "Refuse"; readonly detail: string }
+
+const shell = "/bin/sh"
+
+/**
+ * A name that `export` takes (POSIX, "Name"). Other names are refused, as sshd refuses all that its `AcceptEnv` does
+ * not list.
+ */
+export const isEnvironmentName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+
+/**
+ * Its arguments: all terminal settings, the portable ones among them (for an `stty` that does not know them all and so
+ * would set none), for each variable `NAME=value`, then `--` and the program. Nothing of the user's is ever part of the
+ * script's text, so that nothing needs quoting; `command` keeps a name that the shell holds read-only from ending it.
+ */
+const prologue = [
+  "set -f",
+  "[ -z \"$1\" ] || stty $1 2>/dev/null || stty $2 2>/dev/null",
+  "shift 2",
+  "while [ \"$1\" != -- ]; do command export \"$1\" 2>/dev/null; shift; done",
+  "shift",
+  "exec \"$@\""
+].join("\n")
+
+const requested = (request: ProgramRequest, config: PodConfig): Program => {
+  switch (request._tag) {
+    case "Shell": {
+      const [first, ...rest] = config.shellCommand
+      return first === undefined
+        ? { _tag: "Refuse", detail: "Shells are switched off here: name a program to run." }
+        : { _tag: "Run", command: [first, ...rest] }
+    }
+    case "Exec":
+      // As sshd does it: the user's shell reads the command, whatever it is, also an empty one.
+      return { _tag: "Run", command: [shell, "-c", request.command] }
+    case "Subsystem": {
+      const executable = Object.hasOwn(config.subsystems, request.name) ? config.subsystems[request.name] : undefined
+      return executable === undefined
+        ? { _tag: "Refuse", detail: `There is no subsystem ${JSON.stringify(request.name)} here.` }
+        : { _tag: "Run", command: [executable] }
+    }
+  }
+}
+
+/** The program that a request asks for, with the channel's environment and terminal. */
+export const program = (request: ProgramRequest, context: ProgramContext, config: PodConfig): Program => {
+  const asked = requested(request, config)
+  if (asked._tag === "Refuse") return asked
+  const environment = [...context.environment].map(([name, value]) => `${name}=${value}`)
+  if (context.terminal !== undefined && context.terminal.term !== "") environment.push(`TERM=${context.terminal.term}`)
+  const settings = sttySettings(context.terminal?.modes ?? new Map())
+  return environment.length === 0 && settings.all === "" ? asked : {
+    _tag: "Run",
+    command: [shell, "-c", prologue, shell, settings.all, settings.portable, ...environment, "--", ...asked.command]
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * What a user reads on the terminal when something failed: one sentence that says what happened and, where there is
+ * something to do, one that says what. Pure.
+ */
+import type { ClusterError } from "./Cluster.ts"
+import { PodEnded, type PodFailed, type PodStartError } from "./PodStartError.ts"
+
+/**
+ * Texts from a cluster may hold anything, and go to a terminal: control characters, which could move its cursor or
+ * change its settings, become spaces.
+ */
+export const printable = (text: string): string =>
+  // oxlint-disable-next-line no-control-regex
+  text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim()
+
+const clusterSentence = (error: ClusterError): string => {
+  const { detail, _tag } = error.reason
+  switch (_tag) {
+    case "Unreachable":
+      return `the cluster cannot be reached (${detail}); try again later`
+    case "CallTimedOut":
+      return `the cluster does not answer (${detail}); try again later`
+    case "Unauthorized":
+      return `the cluster does not accept this service's credentials (${detail}); tell its administrator`
+    case "Forbidden":
+      return `the cluster does not allow it: ${detail}`
+    case "TooManyRequests":
+      return `the cluster is overloaded (${detail}); try again later`
+    case "ServerFault":
+      return `the cluster has a fault (${detail}); try again later`
+    default:
+      return `the cluster answered: ${detail}`
+  }
+}
+
+const failureSentence = ({ detail, reason }: PodFailed): string => {
+  switch (reason) {
+    case "ErrImagePull":
+    case "ImagePullBackOff":
+    case "InvalidImageName":
+    case "ErrImageNeverPull":
+      return `its image cannot be pulled: ${detail} (${reason})`
+    default:
+      return `${detail} (${reason})`
+  }
+}
+
+/** Why there is no pod, or no longer one. */
+export const podSentence = (error: PodStartError | PodEnded): string => {
+  if (error instanceof PodEnded) {
+    return error.reason._tag === "PodDeleted"
+      ? `Your pod ${error.pod} was deleted, so this session ends.`
+      : `Your pod ${error.pod} has ended, so this session ends: ${printable(failureSentence(error.reason))}.`
+  }
+  switch (error.reason._tag) {
+    case "Refused":
+      return `Your pod could not be started: ${printable(clusterSentence(error.reason.error))}.`
+    case "PodFailed":
+      return `Your pod could not be started: ${printable(failureSentence(error.reason))}.`
+    case "PodDeleted":
+      return `Your pod ${error.pod} was deleted while it started.`
+    case "NotReadyInTime":
+      return `Your pod was not ready within ${error.reason.seconds} s: ${printable(error.reason.activity)}.`
+  }
+}
+
+/** A stream to a program that could not be opened, or broke. */
+export const execSentence = (error: ClusterError): string =>
+  error.reason._tag === "StreamLost"
+    ? `The connection to your program was lost (${
+      printable(error.reason.detail)
+    }); it may still run, and how it ended is not known.`
+    : `Your program could not be started: ${printable(clusterSentence(error))}.`
+
+const missingExecutable = /executable file.*not found|no such file or directory/i
+
+/** The container runtime did not start the program `command`. */
+export const notStartedSentence = (command: ReadonlyArray<string>, detail: string): string =>
+  missingExecutable.test(detail)
+    ? `The image of your pod has no ${command[0] ?? "program"}: ${printable(detail)}.`
+    : `Your program could not be started: ${printable(detail)}.`

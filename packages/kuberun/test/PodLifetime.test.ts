@@ -1,0 +1,143 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FakeCluster, FakeSsh } from "@kuberun/testkit"
+import { Effect, Fiber, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { type Config, decodeConfig, Kuberun } from "kuberun"
+
+const upTo = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
+const some = <const A extends ReadonlyArray<string>>(values: A) =>
+  Schema.Array(Schema.Literals(values)).check(Schema.isMaxLength(4))
+
+const faults = {
+  creates: some(["ok", "answerLost", "late", "requestLost", "fault", "forbidden", "hangs"]),
+  deletes: some(["ok", "answerLost", "requestLost", "fault"]),
+  watches: some(["ok", "breaks", "silent"]),
+  start: Schema.Literals(["ready", "imagePull", "never"]),
+  startMillis: upTo(70_000),
+  replaced: Schema.Boolean,
+  replacedAfterMillis: upTo(90_000),
+  hangUpMillis: upTo(100_000),
+  inGoodOrder: Schema.Boolean,
+  openChannel: Schema.Boolean
+}
+
+const replays = { arbitrary: { runs: 400 } }
+
+const config = (timeout = "60s"): Effect.Effect<Config> => Effect.orDie(decodeConfig({ timeout }))
+
+/** Serves one connection of `connection`'s client over `cluster`. */
+const handling = (layer: FakeCluster.FakeClusterLayer, connection: FakeSsh.FakeConnection) =>
+  Effect.gen(function*() {
+    const settings = yield* config()
+    return yield* Kuberun.use((kuberun) => kuberun.handle(connection.connection)).pipe(
+      Effect.provide(Kuberun.layer(settings)),
+      Effect.provide(layer),
+      Effect.forkChild({ startImmediately: true })
+    )
+  })
+
+describe("a pod's lifetime", () => {
+  it.effect.prop(
+    "whatever fails and whenever the client leaves, no pod outlives its connection and no other pod is touched",
+    faults,
+    (plan) =>
+      Effect.gen(function*() {
+        const { layer, world } = yield* FakeCluster.make({
+          ...plan,
+          replacedAfterMillis: plan.replaced ? plan.replacedAfterMillis : undefined
+        })
+        const connection = yield* FakeSsh.makeConnection()
+        const client = yield* FakeSsh.makeClient()
+        const fiber = yield* handling(layer, connection)
+        if (plan.openChannel) {
+          yield* connection.open(client.channel)
+          yield* Effect.forkChild(client.request({ _tag: "Shell" }))
+        }
+        yield* TestClock.adjust(plan.hangUpMillis)
+        yield* plan.inGoodOrder ? connection.end : Effect.asVoid(Effect.forkChild(Fiber.interrupt(fiber)))
+        yield* TestClock.adjust("5 minutes")
+
+        assert.isDefined(fiber.pollUnsafe(), "the connection's fiber has ended")
+        assert.deepStrictEqual(yield* world.livePods, [], "a pod was left behind")
+        assert.strictEqual(yield* world.openStreams, 0, "a watch or an exec was left open")
+        const deleted = yield* world.deletedPods
+        assert.strictEqual(new Set(deleted).size, deleted.length, "an identity was deleted twice")
+        const foreign = yield* world.foreignPods
+        assert.deepStrictEqual(deleted.filter((uid) => foreign.includes(uid)), [])
+        if (plan.openChannel && !plan.inGoodOrder) yield* client.close
+      }),
+    replays
+  )
+
+  it.effect("a foreign pod that took the name is left alone", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, replacedAfterMillis: 5000 })
+      const connection = yield* FakeSsh.makeConnection()
+      const fiber = yield* handling(layer, connection)
+      yield* TestClock.adjust("6 seconds")
+      yield* Fiber.interrupt(fiber)
+      assert.lengthOf(yield* world.foreignPods, 1)
+      assert.deepStrictEqual(yield* world.deletedPods, [])
+    }))
+
+  it.effect("a create that lost its answer is found, used and deleted", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, creates: ["answerLost"] })
+      const connection = yield* FakeSsh.makeConnection()
+      const client = yield* FakeSsh.makeClient()
+      const fiber = yield* handling(layer, connection)
+      yield* connection.open(client.channel)
+      assert.isTrue(yield* client.request({ _tag: "Exec", command: "true" }))
+      yield* client.eof
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual((yield* client.exits).map(({ status }) => status), [{ _tag: "Exited", code: 0 }])
+      yield* connection.end
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
+  it.effect("a refusal that will not change is not tried again", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, creates: ["forbidden"] })
+      const connection = yield* FakeSsh.makeConnection()
+      const fiber = yield* handling(layer, connection)
+      yield* TestClock.adjust("30 seconds")
+      assert.lengthOf(yield* world.manifests, 1)
+      assert.isDefined(fiber.pollUnsafe(), "a connection without a pod is closed after its farewell")
+    }))
+
+  it.effect("a watch that says nothing is made up for by polling", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({
+        ...FakeCluster.calmPlan,
+        watches: ["silent", "silent"],
+        startMillis: 10_000
+      })
+      const connection = yield* FakeSsh.makeConnection()
+      const client = yield* FakeSsh.makeClient()
+      const fiber = yield* handling(layer, connection)
+      yield* connection.open(client.channel)
+      yield* client.request({ _tag: "Exec", command: "true" })
+      yield* TestClock.adjust("20 seconds")
+      assert.lengthOf(yield* world.execs, 1)
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("the pod is deleted when the start times out, and the user told what it was doing", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, start: "never" })
+      const connection = yield* FakeSsh.makeConnection()
+      const client = yield* FakeSsh.makeClient()
+      const fiber = yield* handling(layer, connection)
+      yield* connection.open(client.channel)
+      yield* client.request({ _tag: "Exec", command: "true" })
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(yield* client.exits, [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* client.exits).map(({ status }) => status), [{ _tag: "Exited", code: 255 }])
+      assert.match((yield* client.texts).stderr, /^kuberun: Your pod was not ready within 60 s: .*\n$/)
+      yield* TestClock.adjust("20 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+})
