@@ -4,7 +4,7 @@
 import { type ClusterSource, layer as kubernetesLayer } from "@kuberun/kubernetes"
 import * as Ssh from "@kuberun/ssh"
 import { Effect, Layer, type Redacted, Ref } from "effect"
-import { type ClusterError, type Config, Kuberun } from "kuberun"
+import { type ClusterError, type Config, Kuberun, type SshConnection } from "kuberun"
 import * as Authentication from "./Authentication.ts"
 import { format, isLoopback, type ListenAddress } from "./ListenAddress.ts"
 import type { Remains } from "./Shutdown.ts"
@@ -81,6 +81,14 @@ export const run = (
     return yield* serve(settings, status).pipe(Effect.provideContext(services))
   }).pipe(Effect.scoped)
 
+/** The connection's two lines in the log, in whose fields the library's entries about it stand as well. */
+const logged = (connection: SshConnection, handled: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.logInfo(`logged in from ${connection.remoteAddress}`).pipe(
+    Effect.andThen(handled),
+    Effect.ensuring(Effect.logInfo("connection ended")),
+    Effect.annotateLogs({ connectionId: connection.id, user: connection.username })
+  )
+
 const serve = (settings: ServiceSettings, status: Status) =>
   Effect.gen(function*() {
     const kuberun = yield* Kuberun
@@ -97,5 +105,5 @@ const serve = (settings: ServiceSettings, status: Status) =>
     )
     yield* logListening(server.address)
     yield* settings.announce(server.address)
-    return yield* server.run((connection) => kuberun.handle(connection))
+    return yield* server.run((connection) => logged(connection, kuberun.handle(connection)))
   })
