@@ -5,7 +5,7 @@
  * forgotten (T5, T6). It waits for the client's window and for TCP (T4), and for nothing that a closed channel
  * could keep it from hearing of (T7).
  */
-import { Effect, Sink } from "effect"
+import { Effect, Pull, Sink } from "effect"
 import { ChannelClosed, type Output } from "kuberun"
 import * as Messages from "./Messages.ts"
 import * as Signal from "./Signal.ts"
@@ -85,7 +85,17 @@ export const make = (options: {
   })
 
   return {
-    sink: Sink.forEachArray((outputs) => Effect.forEach(coalesce(outputs), write, { discard: true })),
+    // Fails at the close also while the program is silent.
+    sink: Sink.fromTransform((upstream) =>
+      Effect.raceFirst(
+        upstream.pipe(
+          Effect.flatMap((outputs) => Effect.forEach(coalesce(outputs), write, { discard: true })),
+          Effect.forever({ disableYield: true }),
+          Pull.catchDone(() => Effect.succeed([undefined] as const))
+        ),
+        Effect.andThen(changed.until(() => ended), new ChannelClosed())
+      )
+    ),
     onWindowAdjust: (bytes) => {
       if (window + bytes > maximumWindow) return connection.violation("it opened a window above 2^32-1 bytes")
       window += bytes

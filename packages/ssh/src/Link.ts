@@ -67,6 +67,8 @@ export const make = (options: {
   const holds = new Set<HoldReason>()
   let transport: Transport | undefined
   let endReason: string | undefined
+  // Node tells of a drained socket only when it held more than its own mark.
+  const sendBufferBytes = Math.max(limits.sendBufferBytes, 2 * socket.writableHighWaterMark)
   let traffic = 0
   let heardAt = now()
 
@@ -92,7 +94,7 @@ export const make = (options: {
       end("it flooded the server within a key exchange")
       socket.destroy()
     }
-    holdReading("output", socket.writableLength >= 2 * limits.sendBufferBytes)
+    holdReading("output", socket.writableLength >= 2 * sendBufferBytes)
   }
 
   const disconnect = (reason: number, text: string) => {
@@ -121,6 +123,8 @@ export const make = (options: {
     end("the client closed the connection")
     Deferred.doneUnsafe(closed, Effect.void)
   })
+  // We said all that we have to say: ssh2 does so on what it does not understand, sometimes without telling.
+  socket.on("finish", () => end("the SSH transport ended the connection"))
   socket.on("drain", () => {
     holdReading("output", false)
     flow.notify()
@@ -155,8 +159,7 @@ export const make = (options: {
       for (const part of parts) traffic += part.length
       activity.notify()
     },
-    congested: () =>
-      transport === undefined || transport.exchangingKeys() || socket.writableLength >= limits.sendBufferBytes,
+    congested: () => transport === undefined || transport.exchangingKeys() || socket.writableLength >= sendBufferBytes,
     flow,
     cork: () => socket.cork(),
     uncork: () => socket.uncork(),

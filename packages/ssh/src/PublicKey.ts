@@ -70,7 +70,7 @@ export const isSignedBy = (options: {
   const publicKey = toPem(options.key)
   if (signature === undefined || publicKey === undefined) return false
   try {
-    return verify(scheme.hash, options.data, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature) === true
+    return verify(scheme.hash, options.data, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature)
   } catch {
     // A key that OpenSSL does not accept signed nothing.
     return false

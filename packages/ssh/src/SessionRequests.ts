@@ -40,7 +40,8 @@ const decodeFields = (type: string, reader: WireReader): DecodedRequest => {
       return { _tag: "WindowChange", size }
     }
     case "signal":
-      return { _tag: "Signal", name: reader.text() }
+      // RFC 4254 §6.9 has no prefix; clients that send one mean the same.
+      return { _tag: "Signal", name: reader.text().replace(/^SIG/, "") }
     default:
       return { _tag: "Unknown", type }
   }

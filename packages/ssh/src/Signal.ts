@@ -15,7 +15,10 @@ export const make = (): Signal => {
   const waiting = new Set<() => void>()
   return {
     notify: () => {
-      for (const look of [...waiting]) look()
+      if (waiting.size === 0) return
+      // A copy: who is woken may wait again at once, and has its next turn at the next notice.
+      const looks = Array.from(waiting)
+      for (const look of looks) look()
     },
     // The condition is looked at again where the wait begins: between an earlier look and here it may have changed.
     until: (condition) =>
