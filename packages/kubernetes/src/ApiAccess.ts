@@ -6,7 +6,7 @@
  * credential plugin once for every call that waits for it, and does not limit any of this in time.
  */
 import type { KubeConfig } from "@kubernetes/client-node"
-import { Effect, type Scope, Semaphore } from "effect"
+import { Duration, Effect, type Scope, Semaphore } from "effect"
 import { type ClusterError, Misconfigured } from "kuberun"
 import { readFile } from "node:fs/promises"
 import type { Agent } from "node:http"
@@ -55,6 +55,15 @@ const USER_AGENT = "kuberun"
  * load balancers forget a silent connection.
  */
 export const KEEP_ALIVE_MILLIS = 30_000
+
+/**
+ * How long a connection is kept for the next call. The API server's own limit is 90 s; we must be the first to close,
+ * or a call would be sent into a connection that is just being closed, and nobody could say whether it arrived.
+ */
+const IDLE_MILLIS = 30_000
+
+/** How long a credential plugin, an identity provider or a file may take. Below the limit of the call that waits. */
+const CREDENTIALS_TIMEOUT = Duration.seconds(30)
 
 /** Trims, because a file that was written by a person ends with a line feed, which no header may hold. */
 const readToken = async (path: string): Promise<string> => (await readFile(path, "utf8")).trim()
@@ -123,6 +132,7 @@ export const make = Effect.fn("ApiAccess.make")(function*(
     return new undici.Agent({
       // Watches stay open for minutes: over HTTP/2 all of them would break together with one connection.
       allowH2: false,
+      keepAliveTimeout: IDLE_MILLIS,
       connect: { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MILLIS, ...tlsOf(options) }
     })
   }
@@ -141,15 +151,23 @@ export const make = Effect.fn("ApiAccess.make")(function*(
   // One at a time: client-node starts a credential plugin for every caller that finds no fresh credential.
   const mutex = yield* Semaphore.make(1)
   const prepare = <A>(operation: string, use: (options: RequestOptions) => A | Promise<A>) =>
-    mutex.withPermit(Effect.tryPromise({
-      try: async () => {
-        const options: RequestOptions = {}
-        await config.applyToHTTPSOptions(options)
-        return await use(options)
-      },
-      catch: (error) =>
-        failed(operation)(new Misconfigured({ detail: `the credentials cannot be used: ${messageOf(error)}` }))
-    }))
+    mutex.withPermit(
+      Effect.tryPromise({
+        try: async () => {
+          const options: RequestOptions = {}
+          await config.applyToHTTPSOptions(options)
+          return await use(options)
+        },
+        catch: (error) =>
+          failed(operation)(new Misconfigured({ detail: `the credentials cannot be used: ${messageOf(error)}` }))
+      }).pipe(Effect.timeoutOrElse({
+        duration: CREDENTIALS_TIMEOUT,
+        orElse: () => {
+          const detail = `the credentials were not there within ${Duration.format(CREDENTIALS_TIMEOUT)}`
+          return Effect.fail(failed(operation)(new Misconfigured({ detail })))
+        }
+      }))
+    )
 
   const basic = (options: RequestOptions): Headers =>
     typeof options.auth === "string" ? { authorization: `Basic ${Buffer.from(options.auth).toString("base64")}` } : {}

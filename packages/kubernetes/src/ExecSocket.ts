@@ -54,7 +54,10 @@ export interface ExecSocket {
   readonly write: (chunks: ReadonlyArray<Uint8Array>) => Effect.Effect<boolean, ClusterError>
   /** Sends one message, or drops it when the socket is no longer open. Waits only until it is handed to the network. */
   readonly send: (message: Uint8Array) => Effect.Effect<void, ClusterError>
-  /** Sends one message without waiting, when the socket is open. */
+  /**
+   * Sends one message when there is room, without making the caller wait for it. Of several that had to wait, only the
+   * last is sent: a program that does not read must not make us collect sizes of its terminal.
+   */
   readonly post: (message: Uint8Array) => void
   /** Pings; and gives up when the other side counts as dead. To be called once every `Liveness.PING_INTERVAL`. */
   readonly beat: () => void
@@ -135,13 +138,28 @@ const connect = (
   let ending: Ending | undefined
   let status = ""
   let received = 0
+  let isUp = false
   let discarding = false
   let unknownTold = false
   let lastError: unknown
   /** The writer that waits for room, or for the end. */
   let waiting: (() => void) | undefined
+  /** The message that waits for room. */
+  let posted: Uint8Array | undefined
 
+  const isOpen = () => socket.readyState === WebSocket.OPEN
+  const hasRoom = () => socket.bufferedAmount < STDIN_BUFFER_BYTES
+
+  const sendPosted = () => {
+    if (posted === undefined || !isOpen() || !hasRoom()) return
+    const message = posted
+    posted = undefined
+    socket.send(message, BINARY, proceed)
+  }
+
+  /** After every message that was handed to the network, and at the end. */
   const proceed = () => {
+    sendPosted()
     const writer = waiting
     waiting = undefined
     writer?.()
@@ -206,6 +224,7 @@ const connect = (
 
   socket.on("upgrade", (response) => response.socket.setKeepAlive(true, KEEP_ALIVE_MILLIS))
   socket.on("open", () => {
+    isUp = true
     Deferred.doneUnsafe(opened, Effect.succeed(socket.protocol))
   })
   socket.on("unexpected-response", (_request, response) => {
@@ -239,8 +258,6 @@ const connect = (
     proceed()
   })
 
-  const isOpen = () => socket.readyState === WebSocket.OPEN
-
   /** The end as a writer sees it. */
   const outcome = (end: Ending): Effect.Effect<boolean, ClusterError> =>
     end._tag === "Exit" ? Effect.succeed(false) : Effect.fail(end.error)
@@ -251,7 +268,7 @@ const connect = (
       const step = () => {
         while (true) {
           if (ending !== undefined) return resume(outcome(ending))
-          if (!isOpen() || socket.bufferedAmount >= STDIN_BUFFER_BYTES) break
+          if (!isOpen() || !hasRoom()) break
           const piece = remaining.next()
           if (piece.value === undefined) return resume(Effect.succeed(true))
           liveness.sent(piece.value.length)
@@ -274,8 +291,9 @@ const connect = (
     })
 
   const release = Effect.suspend(() => {
-    if (socket.readyState === WebSocket.CONNECTING) socket.terminate()
-    else close(1000)
+    // Before it was open there is nothing to close in good order, and `ws` has no socket yet to resume.
+    if (isUp) close(1000)
+    else socket.terminate()
     return Deferred.await(closed)
   })
 
@@ -289,7 +307,8 @@ const connect = (
       write,
       send,
       post: (message) => {
-        if (isOpen()) socket.send(message, BINARY, proceed)
+        posted = message
+        sendPosted()
       },
       beat: () => {
         if (!isOpen()) return

@@ -64,10 +64,11 @@ export const make = (source: { readonly pause: () => void; readonly resume: () =
     })
   })
 
+  /** Not at once, but when the messages that came in the same piece from the network are here too. */
   const notify = () => {
-    const waiting = wake
+    if (wake === undefined) return
+    queueMicrotask(wake)
     wake = undefined
-    waiting?.()
   }
 
   const pull: Pull.Pull<Batch, ClusterError> = Effect.suspend(() => {

@@ -1,7 +1,7 @@
 /**
  * A server whose every answer is written in the test: HTTP requests and WebSocket upgrades on one loopback port.
  */
-import { Context, Effect, Layer, Redacted, Schedule } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { Cluster } from "kuberun"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -28,12 +28,29 @@ export interface ScriptedServer {
   readonly requests: ReadonlyArray<IncomingMessage & { body?: string }>
 }
 
-/** Completes when the condition holds. The test's own time limit ends it otherwise. */
+/** Completes when the condition holds, however the test's clock stands. The test's own time limit ends it otherwise. */
 export const until = (condition: () => boolean): Effect.Effect<void> =>
-  Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve))).pipe(
-    Effect.repeat({ until: condition, schedule: Schedule.forever }),
-    Effect.asVoid
-  )
+  Effect.promise(async (signal) => {
+    while (!condition() && !signal.aborted) await new Promise<void>((resolve) => setImmediate(resolve))
+  })
+
+/** Waits until the number stands still for a good while of turns of the event loop. */
+export const settled = (read: () => number): Effect.Effect<void> => {
+  let before = -1
+  let same = 0
+  return until(() => {
+    const now = read()
+    same = now === before && now > 0 ? same + 1 : 0
+    before = now
+    return same > 5000
+  })
+}
+
+/** Answers with this code and this JSON. */
+export const answer = (response: ServerResponse, code: number, value: unknown): void => {
+  response.writeHead(code, { "content-type": "application/json" })
+  response.end(JSON.stringify(value))
+}
 
 export const make = (script: Script) =>
   Effect.acquireRelease(
