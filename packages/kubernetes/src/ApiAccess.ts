@@ -119,7 +119,7 @@ export const make = Effect.fn("ApiAccess.make")(function*(
 
   let pool: { readonly key: string; readonly dispatcher: Dispatcher } | undefined
   yield* Effect.addFinalizer(() =>
-    Effect.promise(() => pool === undefined ? Promise.resolve() : pool.dispatcher.destroy()).pipe(Effect.ignore)
+    Effect.tryPromise(() => pool === undefined ? Promise.resolve() : pool.dispatcher.destroy()).pipe(Effect.ignore)
   )
 
   const makeDispatcher = async (options: RequestOptions): Promise<Dispatcher> => {
