@@ -11,7 +11,7 @@ import {
   Authenticator,
   rejected
 } from "kuberun"
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 import type { AuthorizedKey } from "./AuthorizedKeys.ts"
 
 /** What lets someone in. A method without anything behind it is not offered. */
@@ -61,14 +61,47 @@ export const offeredMethods = ({ keys, password }: Credentials): ReadonlyArray<A
   ...password === undefined ? [] : ["password" as const]
 ]
 
-/** The service that the SSH server asks. */
-export const layer = (credentials: Credentials): Layer.Layer<Authenticator> =>
-  Layer.sync(Authenticator, () => make(credentials))
+/** A key's fingerprint as `ssh-keygen -l` prints it. */
+export const fingerprint = (key: Uint8Array): string =>
+  `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`
+
+/** What the log says of a try, or undefined for a mere question: which methods there are, whether a key would do. */
+const tried = (request: AuthenticationRequest): string | undefined => {
+  switch (request._tag) {
+    case "None":
+      return undefined
+    case "Password":
+      return "password"
+    case "PublicKey":
+      return request.signed ? `key ${fingerprint(request.key)}` : undefined
+  }
+}
+
+const logTry = (request: AuthenticationRequest, response: AuthenticationResponse): Effect.Effect<void> => {
+  const what = tried(request)
+  return what === undefined
+    ? Effect.void
+    : Effect.logInfo(`${what} ${response._tag === "Accepted" ? "accepted" : "refused"}`).pipe(
+      Effect.annotateLogs({
+        connectionId: request.connectionId,
+        user: request.username,
+        remoteAddress: request.remoteAddress
+      })
+    )
+}
 
 export const make = (credentials: Credentials): Context.Service.Shape<typeof Authenticator> => {
   const authenticate = makeAuthenticate(credentials)
   return {
     methods: offeredMethods(credentials),
-    authenticate: (request) => Effect.sync(() => authenticate(request))
+    authenticate: (request) =>
+      Effect.suspend(() => {
+        const response = authenticate(request)
+        return Effect.as(logTry(request, response), response)
+      })
   }
 }
+
+/** The service that the SSH server asks. */
+export const layer = (credentials: Credentials): Layer.Layer<Authenticator> =>
+  Layer.sync(Authenticator, () => make(credentials))

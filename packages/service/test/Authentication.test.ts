@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Schema } from "effect"
-import { make, offeredMethods } from "../src/Authentication.ts"
+import { TestConsole } from "effect/testing"
+import { execFileSync } from "node:child_process"
+import { fingerprint, make, offeredMethods } from "../src/Authentication.ts"
 import type { AuthorizedKey } from "../src/AuthorizedKeys.ts"
+import * as Logging from "../src/Logging.ts"
 
 const from = { connectionId: "0".repeat(32), username: "anybody", remoteAddress: "127.0.0.1", remotePort: 1 }
 const key = (bytes: Uint8Array): AuthorizedKey => ({ algorithm: "ssh-ed25519", blob: bytes, comment: "" })
@@ -50,6 +53,35 @@ describe("authentication", () => {
         assert.strictEqual((yield* authenticator.authenticate(request))._tag, "Rejected")
       }
     }))
+
+  it.effect("each login is logged once with its key's fingerprint, a question never, a password never", () =>
+    Effect.gen(function*() {
+      const authenticator = make({ keys: [key(new Uint8Array([1]))], password: Redacted.make("hunter2") })
+      yield* Effect.forEach([
+        { ...from, _tag: "None" as const },
+        publicKey(new Uint8Array([1]), false),
+        publicKey(new Uint8Array([1]), true),
+        password("hunter2"),
+        password("hunter3")
+      ], authenticator.authenticate).pipe(Effect.provide(Logging.layer("json")))
+      const entries = (yield* TestConsole.errorLines).map((line) => JSON.parse(String(line)))
+      assert.deepStrictEqual(entries.map((entry) => entry.message), [
+        `key ${fingerprint(new Uint8Array([1]))} accepted`,
+        "password accepted",
+        "password refused"
+      ])
+      for (const entry of entries) assert.include(entry, { connectionId: from.connectionId, user: "anybody" })
+      assert.notInclude(JSON.stringify(entries), "hunter")
+    }))
+
+  it("prints fingerprints as ssh-keygen does", () => {
+    const blob = "AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH"
+    const [, expected] = execFileSync("ssh-keygen", ["-lf", "-"], {
+      input: `ssh-ed25519 ${blob}\n`,
+      encoding: "utf8"
+    }).split(" ")
+    assert.strictEqual(fingerprint(Buffer.from(blob, "base64")), expected)
+  })
 
   it("only what has something behind it is offered", () => {
     const one = key(new Uint8Array([1]))
