@@ -5,7 +5,7 @@
  * rotated is used. What it does not do is mended here: it makes a new pool of connections for every call, runs a
  * credential plugin once for every call that waits for it, and does not limit any of this in time.
  */
-import type { KubeConfig } from "@kubernetes/client-node"
+import type { KubeConfig, User } from "@kubernetes/client-node"
 import { Duration, Effect, type Scope, Semaphore } from "effect"
 import { type ClusterError, Misconfigured } from "kuberun"
 import { readFile } from "node:fs/promises"
@@ -68,10 +68,16 @@ const CREDENTIALS_TIMEOUT = Duration.seconds(30)
 /** Trims, because a file that was written by a person ends with a line feed, which no header may hold. */
 const readToken = async (path: string): Promise<string> => (await readFile(path, "utf8")).trim()
 
+const hasTokenFile = (user: User): boolean => isRecord(user.authProvider) && user.authProvider["name"] === TOKEN_FILE
+
+/** Whether the credentials are files and texts: to read those once more costs nothing and asks nobody. */
+const isAtHand = (user: User | null): boolean =>
+  user === null || (!isRecord(user.exec) && (!isRecord(user.authProvider) || hasTokenFile(user)))
+
 /** Makes `tokenFileProvider`'s users known to client-node. */
 const readTokenFiles = (config: KubeConfig): void =>
   config.addAuthenticator({
-    isAuthProvider: (user) => isRecord(user.authProvider) && user.authProvider["name"] === TOKEN_FILE,
+    isAuthProvider: hasTokenFile,
     applyAuthentication: async (user, options) => {
       const token = await readToken(user.authProvider.config.path)
       Object.assign(options, { headers: { ...headersOf(options), authorization: `Bearer ${token}` } })
@@ -168,6 +174,9 @@ export const make = Effect.fn("ApiAccess.make")(function*(
         }
       }))
     )
+
+  // A file that is missing is better told now than by the first user's connection.
+  if (isAtHand(config.getCurrentUser())) yield* prepare("read the cluster's configuration", () => undefined)
 
   const basic = (options: RequestOptions): Headers =>
     typeof options.auth === "string" ? { authorization: `Basic ${Buffer.from(options.auth).toString("base64")}` } : {}

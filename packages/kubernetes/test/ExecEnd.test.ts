@@ -19,7 +19,9 @@ const ran = (exec: Script["exec"], subprotocol = "v5.channel.k8s.io") =>
   })
 
 const refusal = (code: number, body: string) => (_: unknown, socket: Duplex) =>
-  socket.end(`HTTP/1.1 ${code} No\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`)
+  socket.end(
+    `HTTP/1.1 ${code} No\r\ncontent-length: ${body.length}\r\nlocation: /elsewhere\r\nconnection: close\r\n\r\n${body}`
+  )
 
 /** Leaves the upgrade without an answer, and hangs up when the client does. */
 const neverAnswers = (_: unknown, socket: Duplex) => {
