@@ -2,17 +2,55 @@
  * The server's own keys.
  */
 import { Effect, Redacted } from "effect"
+import { generateKeyPairSync, randomBytes } from "node:crypto"
 import ssh2 from "ssh2"
 import { SshServerError } from "./SshServerError.ts"
+import { string, uint32 } from "./WireReader.ts"
 
-/** A new ed25519 key pair in OpenSSH's formats: a private key file, and a line as in `id_ed25519.pub`. */
+/**
+ * A new ed25519 key pair in OpenSSH's formats: a private key file, and a line as in `id_ed25519.pub`.
+ *
+ * Made here because ssh2's generator drops leading zeros of the public key: one of its keys in 256 cannot be read.
+ */
 export const generateKey = (
   comment: string
 ): Effect.Effect<{ readonly privateKey: Redacted.Redacted<string>; readonly publicKey: string }> =>
   Effect.sync(() => {
-    const pair = ssh2.utils.generateKeyPairSync("ed25519", { comment })
-    return { privateKey: Redacted.make(pair.private), publicKey: pair.public }
+    const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" })
+    return encodeKey(Buffer.from(jwk.d ?? "", "base64url"), Buffer.from(jwk.x ?? "", "base64url"), comment)
   })
+
+const algorithm = "ssh-ed25519"
+
+/** Seed and public key, 32 bytes each, as files (OpenSSH's PROTOCOL.key, without encryption). */
+export const encodeKey = (seed: Uint8Array, publicKey: Uint8Array, comment: string) => {
+  const wireKey = Buffer.concat([string(algorithm), string(publicKey)])
+  // A reader recognises a wrong passphrase by two check numbers that differ.
+  const check = randomBytes(4)
+  const secret = Buffer.concat([
+    check,
+    check,
+    string(algorithm),
+    string(publicKey),
+    string(Buffer.concat([seed, publicKey])),
+    string(comment)
+  ])
+  const padding = Uint8Array.from({ length: (8 - (secret.length % 8)) % 8 }, (_, index) => index + 1)
+  const file = Buffer.concat([
+    Buffer.from("openssh-key-v1\0"),
+    string("none"),
+    string("none"),
+    string(""),
+    uint32(1),
+    string(wireKey),
+    string(Buffer.concat([secret, padding]))
+  ])
+  const lines = file.toString("base64").replace(/(.{70})/g, "$1\n").trimEnd()
+  return {
+    privateKey: Redacted.make(`-----BEGIN OPENSSH PRIVATE KEY-----\n${lines}\n-----END OPENSSH PRIVATE KEY-----\n`),
+    publicKey: `${algorithm} ${wireKey.toString("base64")} ${comment}`.trimEnd()
+  }
+}
 
 /** Fails with a sentence for what ssh2 cannot read. The texts leave their `Redacted` here and go to ssh2 alone. */
 export const readHostKeys = (

@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option, Redacted } from "effect"
+import { generateKeyPairSync, sign } from "node:crypto"
+import ssh2 from "ssh2"
+import { encodeKey } from "../src/HostKey.ts"
+import { generateKey, parsePublicKey } from "../src/index.ts"
+import { isSignedBy } from "../src/PublicKey.ts"
+import { string } from "../src/WireReader.ts"
+
+describe("a generated key", () => {
+  it.effect("is read back by ssh2, and its two halves belong together", () =>
+    Effect.gen(function*() {
+      const { privateKey, publicKey } = yield* generateKey("me@home")
+      const read = ssh2.utils.parseKey(Redacted.value(privateKey))
+      if (read instanceof Error) throw read
+      const line = Option.getOrThrow(parsePublicKey(publicKey))
+      assert.isTrue(read.getPublicSSH().equals(line.key))
+      assert.strictEqual(read.comment, "me@home")
+      assert.strictEqual(line.comment, "me@home")
+      assert.notInclude(JSON.stringify({ privateKey }), "PRIVATE KEY")
+    }))
+
+  it("keeps the leading zeros of its public key, which ssh2's generator loses", () => {
+    const withZero = () => {
+      for (let tries = 0; tries < 20_000; tries++) {
+        const pair = generateKeyPairSync("ed25519")
+        const jwk = pair.privateKey.export({ format: "jwk" })
+        const x = Buffer.from(jwk.x ?? "", "base64url")
+        if (x[0] === 0) return { pair, x, d: Buffer.from(jwk.d ?? "", "base64url") }
+      }
+      throw new Error("no such key in 20000")
+    }
+    const { d, pair, x } = withZero()
+    const { privateKey, publicKey } = encodeKey(d, x, "zero")
+    assert.notInstanceOf(ssh2.utils.parseKey(Redacted.value(privateKey)), Error)
+    const { key } = Option.getOrThrow(parsePublicKey(publicKey))
+    const data = Buffer.from("signed")
+    const signature = Buffer.concat([string("ssh-ed25519"), string(sign(null, data, pair.privateKey))])
+    assert.isTrue(isSignedBy({ algorithm: "ssh-ed25519", key, data, signature }))
+    assert.isFalse(isSignedBy({ algorithm: "ssh-ed25519", key, data: Buffer.from("other"), signature }))
+  })
+})
