@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import type { Output } from "kuberun"
 import type { WebSocket } from "ws"
-import { STDIN_BUFFER_BYTES, STDIN_MESSAGE_BYTES } from "../src/ExecSocket.ts"
+import { STDIN_BUFFER_BYTES } from "../src/ExecSocket.ts"
 import { BUFFER_LIMIT_BYTES } from "../src/OutputBuffer.ts"
 import { exitOf, frame, request, success, withTerminal } from "./ExecScript.ts"
 import { scripted, settled, until } from "./ScriptedServer.ts"
@@ -101,7 +101,7 @@ describe("stdin", () => {
       yield* Stream.run(Stream.make(bytes.subarray(0, 1), new Uint8Array(0), bytes.subarray(1)), process.stdin)
       yield* until(() => messages.some((each) => each[0] === 255))
       assert.deepStrictEqual(messages.pop(), Buffer.of(255, 0))
-      assert.isTrue(messages.every((each) => each[0] === 0 && each.length <= STDIN_MESSAGE_BYTES + 1))
+      assert.isTrue(messages.every((each) => each[0] === 0 && each.length <= 32 * 1024 + 1))
       assert.isTrue(Buffer.concat(messages.map((each) => each.subarray(1))).equals(bytes))
     }))
 
@@ -154,6 +154,28 @@ describe("stdin", () => {
       })
       const process = yield* cluster.exec(request)
       yield* Stream.run(Stream.forever(Stream.make(Buffer.from("yes\n"))), process.stdin)
+      assert.strictEqual(yield* exitOf(process), "0")
+    }))
+
+  it.effect("that waits for a program which ends without reading it is let go by the status", () =>
+    Effect.gen(function*() {
+      let socket: WebSocket | undefined
+      const { cluster } = yield* scripted({
+        exec: (opened) => {
+          opened.pause()
+          socket = opened
+        }
+      })
+      const process = yield* cluster.exec(request)
+      let pulled = 0
+      const source = Stream.fromEffectRepeat(Effect.sync(() => {
+        pulled += 1
+        return Buffer.alloc(64 * 1024)
+      }))
+      const writer = yield* Stream.run(source, process.stdin).pipe(Effect.forkChild({ startImmediately: true }))
+      yield* settled(() => pulled)
+      socket?.send(success)
+      yield* Fiber.join(writer)
       assert.strictEqual(yield* exitOf(process), "0")
     }))
 

@@ -193,7 +193,8 @@ describe("the end", () => {
     ["bytes that are no frame", (socket) => Reflect.get(socket, "_socket").write(Buffer.of(0xff, 0xff, 0xff))]
   ]
   for (const [name, act] of violations) {
-    it.live(`by ${name} is a ProtocolViolation, and the process lives on`, () =>
+    // By the test's clock: nothing of this may be left to a time limit.
+    it.effect(`by ${name} is a ProtocolViolation, and the process lives on`, () =>
       Effect.gen(function*() {
         const result = yield* ran(act)
         assert.deepStrictEqual(result, { output: "ProtocolViolation", exit: "ProtocolViolation" })

@@ -172,6 +172,22 @@ describe("a pod's watch", () => {
       yield* until(() => hungUp)
     }))
 
+  it.live("hangs up also when its reader goes before the server has answered", () =>
+    Effect.gen(function*() {
+      let begun = false
+      let hungUp = false
+      const { cluster } = yield* watched([], (response) => {
+        begun = true
+        response.on("close", () => {
+          hungUp = true
+        })
+      })
+      const { fiber } = yield* follow(cluster)
+      yield* until(() => begun)
+      yield* Fiber.interrupt(fiber)
+      yield* until(() => hungUp)
+    }))
+
   it.live("does not read ahead of a reader that stands still", () =>
     Effect.gen(function*() {
       let sent = 0
