@@ -2,7 +2,7 @@
  * The server's own keys.
  */
 import { Effect, Redacted } from "effect"
-import { generateKeyPairSync, randomBytes } from "node:crypto"
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto"
 import ssh2 from "ssh2"
 import { SshServerError } from "./SshServerError.ts"
 import { string, uint32 } from "./WireReader.ts"
@@ -15,10 +15,12 @@ import { string, uint32 } from "./WireReader.ts"
 export const generateKey = (
   comment: string
 ): Effect.Effect<{ readonly privateKey: Redacted.Redacted<string>; readonly publicKey: string }> =>
-  Effect.sync(() => {
-    const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" })
-    return encodeKey(Buffer.from(jwk.d ?? "", "base64url"), Buffer.from(jwk.x ?? "", "base64url"), comment)
-  })
+  Effect.sync(() => fromEd25519(generateKeyPairSync("ed25519").privateKey, comment))
+
+const fromEd25519 = (key: KeyObject, comment: string) => {
+  const { d = "", x = "" } = key.export({ format: "jwk" })
+  return encodeKey(Buffer.from(d, "base64url"), Buffer.from(x, "base64url"), comment)
+}
 
 const algorithm = "ssh-ed25519"
 
@@ -61,12 +63,8 @@ export const readHostKeys = (
     return yield* Effect.forEach(keys, (key, index) => readHostKey(Redacted.value(key), index + 1))
   })
 
-const readHostKey = (text: string, number: number): Effect.Effect<string, SshServerError> => {
-  if (text.includes("BEGIN PRIVATE KEY")) {
-    return badHostKey(
-      `host key ${number} is in PKCS#8 format, which is not read; convert the file with: ssh-keygen -p -N '' -f FILE`
-    )
-  }
+const readHostKey = (given: string, number: number): Effect.Effect<string, SshServerError> => {
+  const text = fromPkcs8(given)
   const parsed = ssh2.utils.parseKey(text)
   if (parsed instanceof Error) {
     return badHostKey(`host key ${number} cannot be read (${parsed.message}); it must be an OpenSSH private key file`)
@@ -79,3 +77,26 @@ const readHostKey = (text: string, number: number): Effect.Effect<string, SshSer
 }
 
 const badHostKey = (message: string) => Effect.fail(new SshServerError({ reason: "BadHostKey", message }))
+
+/**
+ * PKCS#8 (`BEGIN PRIVATE KEY`, as OpenSSL and Node write) in a form that ssh2 reads: it knows OpenSSH's own, PKCS#1 and
+ * SEC1. Everything else comes back as it is.
+ */
+const fromPkcs8 = (text: string): string => {
+  if (!text.includes("-----BEGIN PRIVATE KEY-----")) return text
+  try {
+    const key = createPrivateKey(text)
+    switch (key.asymmetricKeyType) {
+      case "ed25519":
+        return Redacted.value(fromEd25519(key, "").privateKey)
+      case "rsa":
+        return key.export({ type: "pkcs1", format: "pem" }).toString()
+      case "ec":
+        return key.export({ type: "sec1", format: "pem" }).toString()
+      default:
+        return text
+    }
+  } catch {
+    return text
+  }
+}

@@ -15,7 +15,7 @@ export interface SshServerOptions {
   readonly host: string
   /** 0 takes a free one: see `address`. */
   readonly port: number
-  /** Private keys as OpenSSH writes them (also PKCS#1 and SEC1 PEM), one of a type. */
+  /** Private keys without a passphrase, in OpenSSH's format, PKCS#1, SEC1 or PKCS#8; of each type the first counts. */
   readonly hostKeys: ReadonlyArray<Redacted.Redacted<string>>
   readonly limits?: Partial<SshLimits>
   /** Shown by clients before the login (RFC 4252 §5.4). */

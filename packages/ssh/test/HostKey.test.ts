@@ -6,6 +6,8 @@ import { encodeKey } from "../src/HostKey.ts"
 import { generateKey, parsePublicKey } from "../src/index.ts"
 import { isSignedBy } from "../src/PublicKey.ts"
 import { string } from "../src/WireReader.ts"
+import * as Client from "./Client.ts"
+import { sessions, start } from "./TestServer.ts"
 
 describe("a generated key", () => {
   it.effect("is read back by ssh2, and its two halves belong together", () =>
@@ -39,4 +41,29 @@ describe("a generated key", () => {
     assert.isTrue(isSignedBy({ algorithm: "ssh-ed25519", key, data, signature }))
     assert.isFalse(isSignedBy({ algorithm: "ssh-ed25519", key, data: Buffer.from("other"), signature }))
   })
+})
+
+describe("a host key", () => {
+  const pkcs8 = { type: "pkcs8", format: "pem" } as const
+  const pairs = {
+    ed25519: generateKeyPairSync("ed25519"),
+    ecdsa: generateKeyPairSync("ec", { namedCurve: "P-384" }),
+    rsa: generateKeyPairSync("rsa", { modulusLength: 2048 })
+  }
+  for (const [name, { privateKey }] of Object.entries(pairs)) {
+    it.live(`may be in PKCS#8: ${name}`, () =>
+      Effect.gen(function*() {
+        const key = Redacted.make(privateKey.export(pkcs8).toString())
+        const server = yield* start(sessions(() => Effect.never), { server: { hostKeys: [key] } })
+        yield* Client.connect(server.port)
+      }))
+  }
+
+  it.live("of RSA is not offered with SHA-1", () =>
+    Effect.gen(function*() {
+      const key = Redacted.make(pairs.rsa.privateKey.export(pkcs8).toString())
+      const server = yield* start(sessions(() => Effect.never), { server: { hostKeys: [key] } })
+      yield* Effect.scoped(Client.connect(server.port, { algorithms: { serverHostKey: ["rsa-sha2-256"] } }))
+      yield* Effect.flip(Client.connect(server.port, { algorithms: { serverHostKey: ["ssh-rsa"] } }))
+    }))
 })

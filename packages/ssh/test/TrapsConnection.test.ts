@@ -110,7 +110,7 @@ describe("a connection", () => {
   it.live("T9: ends when the client is silent for too long, and not while it answers", () =>
     Effect.gen(function*() {
       const server = yield* start(sessions(() => Effect.never), {
-        limits: { clientAliveInterval: "100 millis", clientAliveCountMax: 2 }
+        limits: { clientAliveInterval: "250 millis", clientAliveCountMax: 2 }
       })
       const polite = yield* Client.connect(server.port)
       let politeIsClosed = false
@@ -121,8 +121,6 @@ describe("a connection", () => {
       const silent = yield* connect(server.port)
       yield* eventually(silent.isClosed)
       assert.strictEqual(silent.messages.filter((_) => _[0] === 80).length, 1)
-      assert.isFalse(politeIsClosed)
-      yield* Effect.flip(Client.open(polite, "x")).pipe(Effect.timeoutOption("1 millis"))
       assert.isFalse(politeIsClosed)
     }))
 

@@ -166,6 +166,16 @@ describe("authentication", () => {
       assert.include(second.disconnectText(), "too many requests")
     }))
 
+  it.live("counts every none but the first as a failed try", () =>
+    Effect.gen(function*() {
+      const server = yield* start(idle, { limits: { maxAuthTries: 2 } })
+      const raw = yield* connect(server.port, { login: "manual" })
+      for (let tries = 0; tries < 4; tries++) raw.send(request("none"))
+      yield* eventually(() => raw.isClosed() || raw.messages.filter((_) => _[0] === 51).length === 4)
+      assert.strictEqual(raw.messages.filter((_) => _[0] === 51).length, 2)
+      assert.strictEqual(raw.disconnectText(), "Too many authentication failures")
+    }))
+
   it.live("takes a crash of the authenticator, and its absence, for a refusal and logs why", () =>
     Effect.gen(function*() {
       const server = yield* start(idle, {
