@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Redacted } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster, type ClusterError } from "kuberun"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import type { ServerResponse } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Readable } from "node:stream"
+import { Dispatcher } from "undici"
+import * as ApiCall from "../src/ApiCall.ts"
 import { type ConnectionSettings, layer } from "../src/index.ts"
 import { answer, clusterAt, make, scripted, until } from "./ScriptedServer.ts"
 
@@ -168,6 +171,34 @@ describe("a call", () => {
       const { cluster, server } = yield* scripted({ rest: (_, response) => answer(response, 200, pod) })
       yield* cluster.readPod({ namespace: "a/b", name: "c?d#e %" })
       assert.strictEqual(server.requests[0]?.url, "/api/v1/namespaces/a%2Fb/pods/c%3Fd%23e%20%25")
+    }))
+})
+
+describe("a stream of bytes", () => {
+  it.live("whose reader goes just as the answer arrives ends nobody's process", () =>
+    Effect.gen(function*() {
+      // As undici's own body does it: destroyed before anybody had a chance to listen, it tells so a turn later.
+      const body = new Readable({ read: () => undefined, destroy: (error, done) => setImmediate(done, error) })
+      let arrive: (() => void) | undefined
+      const dispatcher = Object.assign(new Dispatcher(), {
+        request: ({ signal }: { readonly signal: AbortSignal }) =>
+          new Promise((resolve) => {
+            signal.addEventListener("abort", () => body.destroy(new Error("aborted")))
+            arrive = () => resolve({ statusCode: 200, headers: {}, body })
+          })
+      })
+      const api = ApiCall.make({
+        server: "http://127.0.0.1",
+        forRequest: () => Effect.succeed({ headers: {}, dispatcher }),
+        forSocket: () => Effect.succeed({ headers: {}, tls: {} })
+      }, { timeout: Duration.infinity, turn: Effect.void })
+      const reader = yield* Stream.runDrain(api.bytes("read", { method: "GET", path: "/api" })).pipe(
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* until(() => arrive !== undefined)
+      arrive?.()
+      yield* Fiber.interrupt(reader)
+      yield* until(() => body.closed)
     }))
 })
 

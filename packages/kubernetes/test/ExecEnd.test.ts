@@ -274,6 +274,27 @@ describe("the scope", () => {
       yield* until(() => server.open() === 0)
     }))
 
+  it.live("closes in good order also while the reader stands still and the server sends", () =>
+    Effect.gen(function*() {
+      const ends: Array<string> = []
+      let sent = false
+      const { cluster, server } = yield* scripted({
+        exec: (socket, { socket: raw }) => {
+          raw.on("error", () => ends.push("cut"))
+          socket.on("close", (code) => ends.push(String(code)))
+          for (let count = 0; count < 512; count += 1) socket.send(frame(1, Buffer.alloc(32 * 1024)))
+          sent = true
+        }
+      })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(cluster.exec(request), scope)
+      yield* until(() => sent)
+      yield* Effect.repeat(until(() => true), { times: 1000 })
+      yield* Scope.close(scope, Exit.void)
+      yield* until(() => server.open() === 0)
+      assert.deepStrictEqual(ends, ["1000"])
+    }))
+
   it.live("when closed, ends an output that is waited for", () =>
     Effect.gen(function*() {
       const { cluster } = yield* scripted({ exec: () => undefined })
