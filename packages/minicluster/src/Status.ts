@@ -1,0 +1,106 @@
+/**
+ * `metav1.Status`: the one shape in which a Kubernetes API server refuses.
+ *
+ * The sentences are those of `k8s.io/apimachinery/pkg/api/errors`, because kubectl prints them as they are.
+ */
+import { Data } from "effect"
+
+/** One entry of `details.causes`: which field, what is wrong with it. */
+export interface StatusCause {
+  readonly reason?: string
+  readonly message: string
+  readonly field?: string
+}
+
+/** The body of a refusal, or of a success that returns no object. */
+export interface Status {
+  readonly kind: "Status"
+  readonly apiVersion: "v1"
+  readonly metadata: Record<string, never>
+  readonly status: "Success" | "Failure"
+  readonly message?: string
+  readonly reason?: string
+  readonly details?: {
+    readonly name?: string
+    readonly group?: string
+    readonly kind?: string
+    readonly uid?: string
+    readonly causes?: ReadonlyArray<StatusCause>
+    readonly retryAfterSeconds?: number
+  }
+  readonly code: number
+}
+
+/** An API call that is refused with a `Status`. */
+export class ApiError extends Data.TaggedError("ApiError")<{ readonly status: Status }> {
+  override get message(): string {
+    return this.status.message ?? this.status.reason ?? "refused"
+  }
+}
+
+const refuse = (code: number, reason: string, message: string, details?: Status["details"]): ApiError =>
+  new ApiError({
+    status: {
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message,
+      reason,
+      ...(details === undefined ? {} : { details }),
+      code
+    }
+  })
+
+export const badRequest = (message: string): ApiError => refuse(400, "BadRequest", message)
+
+export const unauthorized: ApiError = refuse(401, "Unauthorized", "Unauthorized")
+
+/** `what` is the sentence after the colon, for example an exceeded quota. */
+export const forbidden = (resource: string, name: string, what: string): ApiError =>
+  refuse(403, "Forbidden", `${resource} "${name}" is forbidden: ${what}`, { name, kind: resource })
+
+/** An admission webhook that said no: its message is not led in by "is forbidden". */
+export const denied = (webhook: string, message: string): ApiError =>
+  refuse(403, "Forbidden", `admission webhook "${webhook}" denied the request: ${message}`)
+
+export const notFound = (resource: string, name: string): ApiError =>
+  refuse(404, "NotFound", `${resource} "${name}" not found`, { name, kind: resource })
+
+/** A path or a resource type that is not served at all. */
+export const noSuchResource: ApiError = refuse(404, "NotFound", "the server could not find the requested resource", {})
+
+export const methodNotAllowed: ApiError = refuse(
+  405,
+  "MethodNotAllowed",
+  "the server does not allow this method on the requested resource",
+  {}
+)
+
+export const alreadyExists = (resource: string, name: string): ApiError =>
+  refuse(409, "AlreadyExists", `${resource} "${name}" already exists`, { name, kind: resource })
+
+export const conflict = (resource: string, name: string, why: string): ApiError =>
+  refuse(409, "Conflict", `Operation cannot be fulfilled on ${resource} "${name}": ${why}`, { name, kind: resource })
+
+/** A watch or a list from a version that the history no longer holds. */
+export const expired = (message: string): ApiError => refuse(410, "Expired", message)
+
+export const tooLarge: ApiError = refuse(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
+
+export const unsupportedMediaType = (accepted: ReadonlyArray<string>): ApiError =>
+  refuse(
+    415,
+    "UnsupportedMediaType",
+    `the body of the request was in an unknown format - accepted media types include: ${accepted.join(", ")}`
+  )
+
+/** All causes at once, joined as `field.ErrorList` joins them. */
+export const invalid = (kind: string, name: string, causes: ReadonlyArray<Required<StatusCause>>): ApiError => {
+  const sentences = causes.map((cause) => `${cause.field}: ${cause.message}`)
+  const all = sentences.length === 1 ? sentences[0] : `[${sentences.join(", ")}]`
+  return refuse(422, "Invalid", `${kind} "${name}" is invalid: ${all}`, { name, kind, causes })
+}
+
+export const internalError = (message: string): ApiError =>
+  refuse(500, "InternalError", `Internal error occurred: ${message}`, { causes: [{ message }] })
