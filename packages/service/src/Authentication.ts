@@ -81,13 +81,9 @@ const logTry = (request: AuthenticationRequest, response: AuthenticationResponse
   const what = tried(request)
   return what === undefined
     ? Effect.void
-    : Effect.logInfo(`${what} ${response._tag === "Accepted" ? "accepted" : "refused"}`).pipe(
-      Effect.annotateLogs({
-        connectionId: request.connectionId,
-        user: request.username,
-        remoteAddress: request.remoteAddress
-      })
-    )
+    : Effect.logInfo(
+      `${what} ${response._tag === "Accepted" ? "accepted" : "refused"} from ${request.remoteAddress}`
+    ).pipe(Effect.annotateLogs({ connectionId: request.connectionId, user: request.username }))
 }
 
 export const make = (credentials: Credentials): Context.Service.Shape<typeof Authenticator> => {

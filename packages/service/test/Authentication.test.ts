@@ -66,9 +66,9 @@ describe("authentication", () => {
       ], authenticator.authenticate).pipe(Effect.provide(Logging.layer("json")))
       const entries = (yield* TestConsole.errorLines).map((line) => JSON.parse(String(line)))
       assert.deepStrictEqual(entries.map((entry) => entry.message), [
-        `key ${fingerprint(new Uint8Array([1]))} accepted`,
-        "password accepted",
-        "password refused"
+        `key ${fingerprint(new Uint8Array([1]))} accepted from 127.0.0.1`,
+        "password accepted from 127.0.0.1",
+        "password refused from 127.0.0.1"
       ])
       for (const entry of entries) assert.include(entry, { connectionId: from.connectionId, user: "anybody" })
       assert.notInclude(JSON.stringify(entries), "hunter")

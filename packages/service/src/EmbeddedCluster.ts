@@ -1,0 +1,54 @@
+/**
+ * The cluster of `kuberun dev`: minicluster in this process, whose pods are local processes, and the pod that it runs
+ * when nothing else is said.
+ */
+import { Effect, FileSystem, Redacted } from "effect"
+import type { RawConfig } from "./ConfigFile.ts"
+import { startError } from "./StartError.ts"
+import { writePrivate } from "./StateFolder.ts"
+
+/** Loaded when it is needed: `kuberun serve` has no use for it. */
+const minicluster = Effect.promise(() => import("@kuberun/minicluster"))
+
+/** Starts the cluster, which lives as long as the scope, and writes its kubeconfig to a file. */
+export const start = Effect.fn("EmbeddedCluster.start")(function*(kubeconfigPath: string) {
+  const { make } = yield* minicluster
+  const cluster = yield* make({}).pipe(Effect.mapError((error) => startError("Cluster", error.message)))
+  yield* writePrivate(kubeconfigPath, cluster.kubeconfig)
+  yield* Effect.logInfo(`embedded cluster at ${cluster.url}: its pods are processes of this machine`)
+  yield* Effect.forEach(cluster.isolation, (sentence) => Effect.logInfo(sentence), { discard: true })
+  return { kubeconfig: Redacted.make(cluster.kubeconfig) }
+})
+
+/** What a person can do about its pods. */
+export const leftPodsAdvice = "The embedded cluster's pods are processes of this machine, and end with it."
+
+/** Any name runs the programs of this machine; this one people know. */
+const defaultImage = "busybox"
+
+/** Where the distributions keep OpenSSH's sftp-server: Debian, Fedora, Arch, Alpine, macOS. */
+const sftpServers = [
+  "/usr/lib/openssh/sftp-server",
+  "/usr/libexec/openssh/sftp-server",
+  "/usr/lib/ssh/sftp-server",
+  "/usr/libexec/sftp-server"
+]
+
+const firstPresent = Effect.fn(function*(candidates: ReadonlyArray<string>) {
+  const fileSystem = yield* FileSystem.FileSystem
+  for (const candidate of candidates) {
+    if (yield* fileSystem.exists(candidate).pipe(Effect.orElseSucceed(() => false))) return candidate
+  }
+  return undefined
+})
+
+/** The keys of `pod` as they are when the configuration leaves them out: what a pod of local programs can run. */
+export const podDefaults: Effect.Effect<RawConfig, never, FileSystem.FileSystem> = Effect.gen(function*() {
+  const bash = yield* firstPresent(["/bin/bash"])
+  const sftpServer = yield* firstPresent(sftpServers)
+  return {
+    podSpec: { containers: [{ name: "shell", image: defaultImage }] },
+    shellCommand: [bash ?? "/bin/sh"],
+    ...sftpServer === undefined ? {} : { subsystems: { sftp: sftpServer } }
+  }
+})
