@@ -136,7 +136,7 @@ const connect = (
   const closed = Deferred.makeUnsafe<void>()
 
   let ending: Ending | undefined
-  let status = ""
+  let status: Buffer = Buffer.alloc(0)
   let received = 0
   let isUp = false
   let discarding = false
@@ -174,7 +174,8 @@ const connect = (
 
   /** Nothing that may still come counts. What has come can still be read. */
   const conclude = (reason: ClusterErrorReason) => {
-    settle({ _tag: "Fault", error: fault(status === "" ? reason : ExecWire.unreadable(status)) })
+    const known = status.length === 0 ? reason : ExecWire.unreadable(status.toString("utf8"))
+    settle({ _tag: "Fault", error: fault(known) })
     output.end(ending?._tag === "Fault" ? ending.error : undefined)
     Deferred.doneUnsafe(told, Effect.void)
   }
@@ -191,13 +192,14 @@ const connect = (
     close(1002)
   }
 
-  const takeStatus = (text: string) => {
-    if (text === "" || ending !== undefined) return
-    status += text
-    const read = ExecWire.readStatus(status)
+  const takeStatus = (bytes: Buffer) => {
+    if (bytes.length === 0 || ending !== undefined) return
+    status = Buffer.concat([status, bytes])
+    const text = status.toString("utf8")
+    const read = ExecWire.readStatus(text)
     if (read._tag === "Ended") settle({ _tag: "Exit", exit: read.exit })
     else if (read._tag === "Unreadable" || status.length > STATUS_LIMIT_BYTES) {
-      return violate(ExecWire.unreadable(status).detail)
+      return violate(ExecWire.unreadable(text).detail)
     }
     Deferred.doneUnsafe(told, Effect.void)
   }
@@ -213,7 +215,7 @@ const connect = (
       case ExecWire.Channel.stderr:
         return payload.length === 0 ? undefined : output.push(stderr(payload))
       case ExecWire.Channel.status:
-        return takeStatus(payload.toString("utf8"))
+        return takeStatus(payload)
       default:
         // As kubectl does: told, and skipped.
         if (!unknownTold) onUnknownChannel(channel)
