@@ -36,9 +36,18 @@ descendants() { # of a process: pid and start time, one a line
 started() { sed 's/.*) //' /proc/"$1"/stat 2> /dev/null | cut -d' ' -f20; }
 gone() { ! kill -0 "$1" 2> /dev/null; }
 
+service=""
+cleanup() { # also on the way out after a failure: npm alone would leave its script behind
+  if [ -n "$service" ] && ! gone "$service"; then
+    # shellcheck disable=SC2046 # a list of process ids
+    kill -KILL "$service" $(descendants "$service" | cut -d' ' -f1) 2> /dev/null
+  fi
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
 npm start --silent -- --listen 127.0.0.1:0 > "$work/stdout" 2> "$work/stderr" &
 service=$!
-trap 'kill -9 $service 2> /dev/null; rm -rf "$work"' EXIT
 
 ready_line() { grep -q '^ready: ' "$work/stdout" && grep -q '^kubectl: ' "$work/stdout"; }
 before=$SECONDS
@@ -59,10 +68,9 @@ paste() { # the printed line, as it stands, with a command behind it
   eval "timeout 40 ${line/#ssh /ssh $options } $1" 2>> "$work/ssh.stderr"
 }
 
-[ "$(paste "'echo hello; exit 7'")" = hello ]
-said=$?
-paste "'exit 7'" > /dev/null
-[ "$said" = 0 ] && [ "$?" = 7 ]
+said="$(paste "'echo hello; exit 7'")"
+status=$?
+[ "$said" = hello ] && [ "$status" = 7 ]
 report "the pasted line runs a command: its output arrives, and its exit status is the client's" $?
 [ "$(head -c 1000000 /dev/urandom | tee "$work/sent" | paste "'cat'" | cksum)" = "$(cksum < "$work/sent")" ]
 report "a megabyte comes back as it was sent" $?
@@ -76,12 +84,16 @@ if command -v kubectl > /dev/null 2>&1; then
 fi
 
 # One client is still inside, with a child of its own, when the service is told to stop.
-paste "'sleep 1000 & echo inside; cat'" < <(sleep 60) > "$work/inside" &
+mkfifo "$work/stdin"
+exec 9<> "$work/stdin" # held open, so that the client waits for more
+paste "'sleep 1000 & echo inside; cat'" < "$work/stdin" > "$work/inside" &
 client=$!
 inside() { grep -q inside "$work/inside" 2> /dev/null; }
 within 30 inside
 report "a second session is inside" $?
 descendants "$service" > "$work/descendants"
+[ "$(wc -l < "$work/descendants")" -ge 3 ] # npm's node, and in the pod at least the sleep and the cat
+report "the service's processes can be seen" $?
 before=$SECONDS
 kill -TERM "$service"
 within 12 gone "$service"
