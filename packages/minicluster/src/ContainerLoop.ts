@@ -32,11 +32,11 @@ const pull = Effect.fnUntraced(function*(options: ContainerOptions, reporter: Co
     events.record(pod, "kubelet", type, reason, message, name)
   const behaviour = imageBehaviour(image)
   const error = pullError(image)
-  for (let pause = backOffStart; error !== undefined; pause = Math.min(pause * 2, backOffLimit)) {
+  const failOnce = Effect.fnUntraced(function*(pause: number) {
     yield* note("Normal", "Pulling", `Pulling image "${image}"`)
     yield* note("Warning", "Failed", `Failed to pull image "${image}": ${error}`)
     yield* note("Warning", "Failed", "Error: ErrImagePull")
-    yield* reporter.report({ state: { waiting: { reason: "ErrImagePull", message: error } } }, undefined)
+    yield* reporter.report({ state: { waiting: { reason: "ErrImagePull", message: error ?? "" } } }, undefined)
     // The kubelet looks again after a moment, and finds itself still within the pause.
     yield* Effect.sleep("1 second")
     yield* note("Normal", "BackOff", `Back-off pulling image "${image}"`)
@@ -44,6 +44,9 @@ const pull = Effect.fnUntraced(function*(options: ContainerOptions, reporter: Co
     const message = `Back-off pulling image "${image}": ErrImagePull: ${error}`
     yield* reporter.report({ state: { waiting: { reason: "ImagePullBackOff", message } } }, undefined)
     yield* Effect.sleep(`${pause - 1} seconds`)
+  })
+  if (error !== undefined) {
+    for (let pause = backOffStart;; pause = Math.min(pause * 2, backOffLimit)) yield* failOnce(pause)
   }
   yield* note("Normal", "Pulling", `Pulling image "${image}"`)
   const millis = behaviour._tag === "Slow" ? behaviour.millis : 0

@@ -130,8 +130,8 @@ const succeeds = (command: Command): Effect.Effect<boolean> =>
     execFile(command.file, command.args, options, (error) => resume(Effect.succeed(error === null)))
   })
 
-/** Tries what the machine allows by running `true` in it. Takes some 20 ms. */
-export const detectIsolation = Effect.gen(function*() {
+/** Tries what the machine allows by running a shell in it. Takes some 20 ms. */
+export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boolean) {
   const tools: Tools = yield* Effect.all({ sh: find("sh"), mkfifo: find("mkfifo"), grep: find("grep") })
   const namespaceTools = yield* Effect.all({
     setpriv: find("setpriv"),
@@ -142,7 +142,7 @@ export const detectIsolation = Effect.gen(function*() {
     hostname: find("hostname")
   }).pipe(Effect.catchTag("ExecutableError", () => Effect.succeed(undefined)))
   const shared: Isolation = { _tag: "Shared", tools }
-  if (namespaceTools === undefined) return shared
+  if (namespaceTools === undefined || !mayUseNamespaces) return shared
   const nothing: Target = { argv: [tools.sh, "-c", "exit 0"], directory: "/", terminal: undefined }
   for (const user of [false, true]) {
     const isolation: Isolation = { _tag: "Namespaces", tools: { ...tools, ...namespaceTools }, user }

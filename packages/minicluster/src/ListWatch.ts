@@ -54,7 +54,8 @@ export const listOrWatch = Effect.fnUntraced(
       kind: `${kinds[resource]}List`,
       apiVersion: "v1",
       metadata: { resourceVersion: version },
-      items: items.map(({ apiVersion: _, kind: __, ...rest }) => rest)
+      // An item of a typed list says its kind no more than the list does.
+      items: items.map((item) => ({ ...item, apiVersion: undefined, kind: undefined }))
     })
   }
 )

@@ -70,19 +70,31 @@ const makeNamespaces = Effect.fnUntraced(function*(store: Store) {
  * pods, each of their processes, their folders. The processes end too when this one is killed.
  */
 export const make = (options: MiniclusterOptions = {}): Effect.Effect<Minicluster, MiniclusterError, Scope.Scope> =>
+  makeWith(options, {})
+
+/** What a test may want smaller or less isolated than it is. */
+export interface Limits {
+  /** How many changes the history holds for watches. */
+  readonly history?: number
+  /** Gives pods no namespaces, although the machine would allow them. */
+  readonly withoutNamespaces?: boolean
+}
+
+/** `make` with other limits; no part of the package's face. */
+export const makeWith = (
+  options: MiniclusterOptions,
+  limits: Limits
+): Effect.Effect<Minicluster, MiniclusterError, Scope.Scope> =>
   Effect.gen(function*() {
     const host = options.host ?? "127.0.0.1"
     const directory = yield* makeDirectory(options.directory)
     const [certificates, isolation] = yield* Effect.all([
       makeCertificates(host),
-      Effect.mapError(
-        detectIsolation,
-        ({ message }) =>
-          new MiniclusterError({ message: `This machine lacks a program that every pod needs: ${message}.` })
-      )
+      Effect.mapError(detectIsolation(limits.withoutNamespaces !== true), ({ message }) =>
+        new MiniclusterError({ message: `This machine lacks a program that every pod needs: ${message}.` }))
     ], { concurrency: "unbounded" })
     const token = randomBytes(24).toString("base64url")
-    const store = yield* makeStore()
+    const store = yield* makeStore(limits.history)
     yield* makeNamespaces(store)
     // The pods' fibers must be gone before the folder is, and the server after them: each finalizer runs in reverse.
     const server = yield* listenServer({ host, port: options.port ?? 0, certificates, token })

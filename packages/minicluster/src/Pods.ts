@@ -130,7 +130,7 @@ export const patchPod = Effect.fnUntraced(
     ]
     if (causes.length > 0) return yield* invalid("Pod", name, causes)
     const change = (pod: Pod): Pod => {
-      const { annotations: _, labels: __, ...rest } = pod.metadata
+      const { annotations: _annotations, labels: _labels, ...rest } = pod.metadata
       const wanted = {
         ...rest,
         ...(labels === undefined ? {} : { labels }),
