@@ -9,7 +9,7 @@ import * as ConfigFile from "./ConfigFile.ts"
 import * as EmbeddedCluster from "./EmbeddedCluster.ts"
 import { hostName, knowsAnotherKey } from "./KnownHosts.ts"
 import { deletionAdvice, type KubectlTarget } from "./Kubectl.ts"
-import { type ListenAddress, reachableHost } from "./ListenAddress.ts"
+import { isLoopback, type ListenAddress, reachableHost } from "./ListenAddress.ts"
 import { kubectlLine, type Login, readyLine, typedPath } from "./ReadyLine.ts"
 import * as Service from "./Service.ts"
 import * as Settings from "./Settings.ts"
@@ -65,6 +65,22 @@ const warnOfStaleHostKey = Effect.fn("Dev.warnOfStaleHostKey")(function*(
   )
 }, (effect) => Effect.ignore(effect))
 
+/** What was asked for and has no effect, or more than one may think. */
+export const warnings = (options: DevOptions, raw: ConfigFile.RawConfig): ReadonlyArray<string> => [
+  ..."connection" in raw
+    ? [
+      `the key connection of ${options.config} is not used: kuberun dev has a cluster of its own, ` +
+      "or takes that of --kubeconfig; kuberun serve uses the key"
+    ]
+    : [],
+  ...usesOtherCluster(options) && options.kubeconfigOut !== undefined
+    ? ["--kubeconfig-out has no effect: there is no embedded cluster with --kubeconfig or --context"]
+    : [],
+  ...!usesOtherCluster(options) && !isLoopback(options.listen.host)
+    ? ["other machines can connect, and whoever can log in runs programs of this machine as you"]
+    : []
+]
+
 /** The cluster to use, and how a person reaches it with kubectl. Starts the embedded one when it is meant. */
 const openCluster = Effect.fn(function*(options: DevOptions, folder: StateFolder.StateFolder, namespace: string) {
   const typed = (path: string) => typedPath(options.workingFolder, path)
@@ -90,12 +106,7 @@ export const run = Effect.fn("Dev.run")(function*(options: DevOptions, status: S
   const fileSystem = yield* FileSystem.FileSystem
   const folder = yield* StateFolder.open(options.workingFolder, generateKey)
   const raw = options.config === undefined ? {} : yield* ConfigFile.read(options.config)
-  if ("connection" in raw) {
-    yield* Effect.logWarning(
-      `the key connection of ${options.config} is not used: kuberun dev has a cluster of its own, ` +
-        "or takes that of --kubeconfig; kuberun serve uses the key"
-    )
-  }
+  yield* Effect.forEach(warnings(options, raw), (warning) => Effect.logWarning(warning), { discard: true })
   const podDefaults = usesOtherCluster(options) ? {} : yield* EmbeddedCluster.podDefaults
   const config = yield* ConfigFile.decode(options.config, raw, podDefaults)
   const { credentials, login: how } = yield* login(options, folder)

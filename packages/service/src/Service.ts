@@ -6,7 +6,7 @@ import * as Ssh from "@kuberun/ssh"
 import { Effect, Layer, type Redacted, Ref } from "effect"
 import { type ClusterError, type Config, Kuberun, type SshConnection } from "kuberun"
 import * as Authentication from "./Authentication.ts"
-import { format, isLoopback, type ListenAddress } from "./ListenAddress.ts"
+import { format, type ListenAddress } from "./ListenAddress.ts"
 import type { Remains } from "./Shutdown.ts"
 import { type StartError, startError } from "./StartError.ts"
 
@@ -58,13 +58,6 @@ const logCiphers = Ssh.nativeCiphersLoaded
       "It is built on install where python3, make and a C++ compiler are present: install them, then run npm rebuild"
   )
 
-const logListening = ({ host, port }: ListenAddress) =>
-  Effect.logInfo(`listening on ${format({ host, port })}`).pipe(
-    Effect.andThen(
-      isLoopback(host) ? Effect.void : Effect.logInfo("other machines can connect: it is not only the loopback")
-    )
-  )
-
 /** Runs until it is interrupted. By then every connection has ended and its pod was asked to go. */
 export const run = (
   settings: ServiceSettings,
@@ -103,7 +96,7 @@ const serve = (settings: ServiceSettings, status: Status) =>
     const server = yield* Ssh.make({ ...settings.listen, hostKeys: settings.hostKeys }).pipe(
       Effect.mapError(listenTrouble(settings.listen))
     )
-    yield* logListening(server.address)
+    yield* Effect.logInfo(`listening on ${format(server.address)}`)
     yield* settings.announce(server.address)
     return yield* server.run((connection) => logged(connection, kuberun.handle(connection)))
   })

@@ -219,6 +219,19 @@ describe("the running command", () => {
       assert.notInclude((yield* service.stdout) + (yield* service.stderr), "hunter2")
     }).pipe(Effect.scoped, run))
 
+  it.live("takes the password from the environment, where other users do not see it", () =>
+    Effect.gen(function*() {
+      const cwd = yield* folder
+      yield* write(`${cwd}/config`, kubeconfigFor(1))
+      const service = yield* kuberun(["dev", "--listen", "127.0.0.1:0", "--kubeconfig", "config"], {
+        cwd,
+        env: { KUBERUN_PASSWORD: "hunter2" }
+      })
+      yield* service.stdoutMatch(/^ready: ssh -p \d+ demo@127\.0\.0\.1$/m)
+      yield* service.signal("SIGTERM")
+      assert.strictEqual(yield* service.exit, 0)
+    }).pipe(Effect.scoped, run))
+
   it.live("warns when the user's known_hosts has another key for the address", () =>
     Effect.gen(function*() {
       const { cwd, service } = yield* devWithSilentCluster()

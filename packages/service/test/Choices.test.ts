@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { defaultConfig } from "kuberun"
-import { usesOtherCluster } from "../src/Dev.ts"
+import { type DevOptions, usesOtherCluster, warnings } from "../src/Dev.ts"
 import { clusterSource } from "../src/Serve.ts"
 
 const connection = { connection: { host: "https://example.org" } }
@@ -26,5 +26,39 @@ describe("which cluster is used", () => {
     assert.isFalse(usesOtherCluster({ kubeconfig: undefined, context: undefined }))
     assert.isTrue(usesOtherCluster({ kubeconfig: "/k", context: undefined }))
     assert.isTrue(usesOtherCluster({ kubeconfig: undefined, context: "c" }))
+  })
+})
+
+describe("what kuberun dev warns of", () => {
+  const options: DevOptions = {
+    workingFolder: "/w",
+    listen: { host: "127.0.0.1", port: 0 },
+    authorizedKeys: undefined,
+    password: undefined,
+    hostKey: undefined,
+    kubeconfigOut: undefined,
+    kubeconfig: undefined,
+    context: undefined,
+    config: "/w/kuberun.yaml"
+  }
+
+  it("nothing, as it comes", () => {
+    assert.deepStrictEqual(warnings(options, {}), [])
+    assert.deepStrictEqual(warnings({ ...options, kubeconfigOut: "/w/out" }, {}), [])
+  })
+
+  it("a connection in the configuration, which is not used", () => {
+    assert.match(warnings(options, connection).join(), /connection of \/w\/kuberun\.yaml is not used/)
+  })
+
+  it("a place for a kubeconfig that nobody writes", () => {
+    const found = warnings({ ...options, kubeconfigOut: "/w/out", kubeconfig: "/w/in" }, {})
+    assert.match(found.join(), /--kubeconfig-out has no effect/)
+  })
+
+  it("an address that other machines reach, before programs of this one", () => {
+    const listen = { host: "0.0.0.0", port: 2222 }
+    assert.match(warnings({ ...options, listen }, {}).join(), /other machines can connect/)
+    assert.deepStrictEqual(warnings({ ...options, listen, context: "real" }, {}), [])
   })
 })
