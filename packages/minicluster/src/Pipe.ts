@@ -6,11 +6,11 @@
  * opened and unlinked.
  */
 import { Data, Effect, type Scope } from "effect"
-import { execFile } from "node:child_process"
 import { closeSync, constants, openSync, unlinkSync } from "node:fs"
 import { Socket } from "node:net"
 import { join } from "node:path"
 import { type ByteSink, type ByteSource, sinkOf, sourceOf } from "./Bytes.ts"
+import { spawnClean } from "./Spawn.ts"
 
 /** The machine would not give a process what it needs to run. */
 export class ProcessError extends Data.TaggedError("ProcessError")<{ readonly message: string }> {}
@@ -39,8 +39,10 @@ const withPipes = <A>(
   Effect.callback<A, ProcessError>((resume) => {
     if (amount === 0) return resume(Effect.sync(() => use([])))
     const files = Array.from({ length: amount }, () => join(directory, `pipe-${process.pid}-${count++}`))
-    execFile(mkfifo, ["-m", "600", ...files], (error) => {
-      if (error !== null) return resume(new ProcessError({ message: `mkfifo failed: ${error.message}` }))
+    const child = spawnClean({ file: mkfifo, args: ["-m", "600", ...files] }, ["ignore", "ignore", "ignore"], {})
+    child.once("error", (error) => resume(new ProcessError({ message: `mkfifo failed: ${error.message}` })))
+    child.once("exit", (code) => {
+      if (code !== 0) return resume(new ProcessError({ message: `mkfifo failed in ${directory}` }))
       resume(Effect.try({
         try: () =>
           use(files.map((file) => {

@@ -1,6 +1,5 @@
 /** One local process with its pipes or its terminal. */
 import { Deferred, Effect, type Scope } from "effect"
-import { spawn, type StdioOptions } from "node:child_process"
 import { closeSync } from "node:fs"
 import { constants } from "node:os"
 import { Readable } from "node:stream"
@@ -8,6 +7,7 @@ import { type ByteSink, type ByteSource } from "./Bytes.ts"
 import { type Command, type Tools } from "./Isolation.ts"
 import { makePipes, ProcessError } from "./Pipe.ts"
 import { openPty, type TerminalSize } from "./Pty.ts"
+import { spawnClean } from "./Spawn.ts"
 
 export interface Process {
   /** The exit code; 128 + N for a process that signal N ended, as runtimes report it. */
@@ -70,17 +70,17 @@ export const startProcess = (options: ProcessOptions): Effect.Effect<Process, Pr
     })
     const command = options.command(terminal?.path)
     const exit = Deferred.makeUnsafe<number>()
-    const stdio: StdioOptions = [
-      pipes.stdin?.theirs ?? "ignore",
-      pipes.stdout?.theirs ?? "ignore",
-      pipes.stderr?.theirs ?? "ignore",
+    const stdio = [
+      pipes.stdin?.theirs ?? "ignore" as const,
+      pipes.stdout?.theirs ?? "ignore" as const,
+      pipes.stderr?.theirs ?? "ignore" as const,
       ...(options.report ? ["pipe" as const] : [])
     ]
     const closeTheirs = Effect.sync(() => {
       for (const end of [pipes.stdin, pipes.stdout, pipes.stderr]) if (end !== undefined) closeSync(end.theirs)
     })
     const report = yield* Effect.callback<Effect.Effect<string>, ProcessError>((resume) => {
-      const child = spawn(command.file, command.args, { cwd: "/", env: options.environment, stdio, detached: true })
+      const child = spawnClean(command, stdio, options.environment)
       child.once(
         "error",
         (error) => resume(new ProcessError({ message: `cannot start ${command.file}: ${error.message}` }))

@@ -12,6 +12,7 @@ import { type DuplexOptions } from "node:stream"
 import { ReadStream } from "node:tty"
 import { type ByteSink, type ByteSource, lookAgain, sourceOf } from "./Bytes.ts"
 import { ProcessError } from "./Pipe.ts"
+import { coverDescriptor, uncoverDescriptor } from "./Spawn.ts"
 
 /** Columns and rows of a terminal. */
 export interface TerminalSize {
@@ -67,9 +68,13 @@ export const openPty = (size: TerminalSize): Effect.Effect<Pty, ProcessError, Sc
     let masterOpen = true
     let ended = false
     // With its own default of no buffer at all, the stream stops for good behind the first piece that is read late.
+    coverDescriptor(opened.master)
+    coverDescriptor(opened.slave)
     const master = new ReadStream(opened.master, masterOptions)
     const closeSlave = Effect.sync(() => {
-      if (slaveOpen) closeSync(opened.slave)
+      if (!slaveOpen) return
+      uncoverDescriptor(opened.slave)
+      closeSync(opened.slave)
       slaveOpen = false
     })
     yield* Effect.addFinalizer(() =>
@@ -77,6 +82,7 @@ export const openPty = (size: TerminalSize): Effect.Effect<Pty, ProcessError, Sc
         closeSlave,
         Effect.sync(() => {
           masterOpen = false
+          master.once("close", () => uncoverDescriptor(opened.master))
           master.destroy()
         })
       )

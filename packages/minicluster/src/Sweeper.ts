@@ -5,9 +5,9 @@
  * that no process of a pod outlives this one.
  */
 import { Effect, type Scope } from "effect"
-import { spawn } from "node:child_process"
 import { type Tools } from "./Isolation.ts"
 import { ProcessError } from "./Pipe.ts"
+import { spawnClean } from "./Spawn.ts"
 
 export const markVariable = "MINICLUSTER_CONTAINER"
 
@@ -26,15 +26,12 @@ export const startSweeper = (
   mark: string
 ): Effect.Effect<{ readonly sweep: Effect.Effect<void> }, ProcessError, Scope.Scope> =>
   Effect.callback<{ readonly sweep: Effect.Effect<void> }, ProcessError>((resume) => {
-    const child = spawn(tools.sh, ["-c", script, "sh", tools.grep, `${markVariable}=${mark}`], {
-      stdio: ["pipe", "ignore", "ignore"],
-      detached: true,
-      env: {}
-    })
+    const command = { file: tools.sh, args: ["-c", script, "sh", tools.grep, `${markVariable}=${mark}`] }
+    const child = spawnClean(command, ["pipe", "ignore", "ignore"], {})
     const sweep = Effect.callback<void>((resume) => {
       if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
       child.once("exit", () => resume(Effect.void))
-      child.stdin.destroy()
+      child.stdin?.destroy()
     })
     child.once("error", (error) => resume(new ProcessError({ message: `cannot start ${tools.sh}: ${error.message}` })))
     child.once("spawn", () => resume(Effect.succeed({ sweep })))
