@@ -146,7 +146,7 @@ export const makeKubelet = (options: KubeletOptions): Effect.Effect<Kubelet, nev
               }
             },
             events
-          )
+          ).pipe(Effect.ensuring(slot.log.close))
         }, { concurrency: "unbounded", discard: true })
       )
       yield* terminate(pod, worker, loops)

@@ -11,11 +11,15 @@ import { spawnClean } from "./Spawn.ts"
 
 export const markVariable = "MINICLUSTER_CONTAINER"
 
-/** Rounds, because a process may fork between being listed and being killed. Bounded: a process in the kernel's hands may not die. */
+/**
+ * grep's own exit status says nothing: it fails as soon as one process has ended meanwhile or is another user's.
+ * Rounds, because a process may fork between being listed and being killed. Bounded: a process in the kernel's hands may not die.
+ */
 const script = `read -r line
 round=0
 while [ "$round" -lt 400 ]; do
-  found=$("$1" -lsF -- "$2" /proc/[0-9]*/environ 2>/dev/null) || exit 0
+  found=$("$1" -lsF -- "$2" /proc/[0-9]*/environ 2>/dev/null)
+  [ -n "$found" ] || exit 0
   for file in $found; do pid=\${file#/proc/}; kill -KILL "\${pid%/environ}" 2>/dev/null; done
   round=$((round + 1))
 done`
