@@ -191,7 +191,7 @@ layer(clusterLayer(), { excludeTestServices: true })("exec over a WebSocket", (i
     }))
 
   for (const [name, flags, end] of [["a pipe", "stdout=true", ""], ["a terminal", tty, "\r\n"]] as const) {
-    it.effect(`delivers 64 MiB through ${name} whole, of a program that exits at once, to a client that reads late`, () =>
+    it.effect(`delivers all of ${name === "a pipe" ? "64" : "8"} MiB through ${name}, of a program that exits at once, to a client that reads late`, () =>
       Effect.gen(function*() {
         const cluster = yield* MiniclusterService
         yield* runningPod(cluster, podBody("flood"))
