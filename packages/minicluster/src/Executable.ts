@@ -38,16 +38,10 @@ export const findExecutable = Effect.fnUntraced(function*(name: string, path: st
         : `exec: "${name}": stat ${name}: no such file or directory`
     })
   }
-  let denied = false
-  if (name !== "") {
-    for (const folder of path.split(":")) {
-      const file = join(folder === "" ? directory : folder, name)
-      const found = yield* Effect.promise(() => probe(file))
-      if (found === "ok") return file
-      denied ||= found === "denied"
-    }
+  // As in Go, a folder that may not be entered and a file that may not be run are passed over like any other.
+  for (const folder of name === "" ? [] : path.split(":")) {
+    const file = join(folder === "" ? directory : folder, name)
+    if ((yield* Effect.promise(() => probe(file))) === "ok") return file
   }
-  return yield* new ExecutableError({
-    message: denied ? `exec: "${name}": permission denied` : `exec: "${name}": executable file not found in $PATH`
-  })
+  return yield* new ExecutableError({ message: `exec: "${name}": executable file not found in $PATH` })
 })

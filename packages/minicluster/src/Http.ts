@@ -1,6 +1,6 @@
 /** A request and an answer of the API, apart from the server that carries them. */
 import { type Effect, type Stream } from "effect"
-import { type ApiError, type Status } from "./Status.ts"
+import { type ApiError } from "./Status.ts"
 
 export interface ApiRequest {
   readonly method: string
@@ -21,6 +21,3 @@ export type ApiResponse =
 export const json = (body: object, code = 200): ApiResponse => ({ _tag: "Json", code, body })
 export const text = (body: string, code = 200): ApiResponse => ({ _tag: "Text", code, body })
 export const refusal = ({ status }: ApiError): ApiResponse => json(status, status.code)
-
-/** The body of a DELETE that removed something which is not returned. */
-export const success: Status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 200 }

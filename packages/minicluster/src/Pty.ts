@@ -44,8 +44,9 @@ interface Binding {
   readonly resize: (fd: number, columns: number, rows: number) => void
 }
 
-const loadBinding = (): Binding =>
-  createRequire(import.meta.url)("@lydell/node-pty/requireBinary.js").requireBinary("pty.node")
+const require = createRequire(import.meta.url)
+/** The package's face offers no terminal without a program of its own; what it loads does. */
+const loadBinding = (): Binding => require("@lydell/node-pty/requireBinary.js").requireBinary("pty.node")
 
 const pieceSize = 65_536
 const masterOptions: SocketConstructorOpts & DuplexOptions = { readableHighWaterMark: pieceSize }
