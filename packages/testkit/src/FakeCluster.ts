@@ -138,8 +138,10 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
   const open = yield* Ref.make(0)
   const worldScope = yield* Effect.scope
   const next = <A>(outcomes: ReadonlyArray<A>, otherwise: A) =>
-    Effect.map(Ref.make(0), (place) =>
-      Effect.map(Ref.getAndUpdate(place, (count) => count + 1), (count) => outcomes[count] ?? otherwise))
+    Effect.map(
+      Ref.make(0),
+      (place) => Effect.map(Ref.getAndUpdate(place, (count) => count + 1), (count) => outcomes[count] ?? otherwise)
+    )
   const nextCreate = yield* next<CreateOutcome>(plan.creates, "ok")
   const nextDelete = yield* next<DeleteOutcome>(plan.deletes, "ok")
   const nextWatch = yield* next<WatchOutcome>(plan.watches, "ok")
@@ -164,7 +166,10 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
       const { name } = manifest.metadata
       if (now.pods.has(name)) return [Option.none<Pod>(), now] as const
       const pod = pending(manifest, `uid-${now.nextUid}`)
-      return [Option.some(pod), { pods: new Map(now.pods).set(name, { pod, foreign }), nextUid: now.nextUid + 1 }] as const
+      return [Option.some(pod), {
+        pods: new Map(now.pods).set(name, { pod, foreign }),
+        nextUid: now.nextUid + 1
+      }] as const
     })
 
   const live = Effect.fnUntraced(function*(manifest: PodManifest, pod: Pod) {
@@ -241,7 +246,8 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
 
   const service = Cluster.of({
     createPod,
-    readPod: ({ name }) => Effect.flatMap(find(name), (pod) => pod === undefined ? absent("read pod") : Effect.succeed(pod)),
+    readPod: ({ name }) =>
+      Effect.flatMap(find(name), (pod) => pod === undefined ? absent("read pod") : Effect.succeed(pod)),
     deletePod: Effect.fnUntraced(function*({ name }, options) {
       switch (yield* nextDelete) {
         case "ok":
@@ -274,7 +280,10 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
             return Stream.merge(
               events,
               Stream.fromEffectDrain(
-                Effect.andThen(Effect.sleep("3 seconds"), fail("watch pod", new StreamLost({ detail: "connection cut" })))
+                Effect.andThen(
+                  Effect.sleep("3 seconds"),
+                  fail("watch pod", new StreamLost({ detail: "connection cut" }))
+                )
               )
             )
         }
@@ -288,8 +297,11 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
   })
 
   const uids = (foreign: boolean) =>
-    Effect.map(SubscriptionRef.get(state), ({ pods }) =>
-      [...pods.values()].filter((stored) => stored.foreign === foreign).map(({ pod }) => pod.metadata.uid ?? ""))
+    Effect.map(
+      SubscriptionRef.get(state),
+      ({ pods }) =>
+        [...pods.values()].filter((stored) => stored.foreign === foreign).map(({ pod }) => pod.metadata.uid ?? "")
+    )
   const world: FakeClusterWorld = {
     livePods: uids(false),
     foreignPods: uids(true),
@@ -301,4 +313,3 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
   }
   return { layer: Layer.succeed(Cluster, service), world }
 })
-

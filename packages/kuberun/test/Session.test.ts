@@ -1,0 +1,363 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FakeCluster, FakeSsh } from "@kuberun/testkit"
+import { Effect, Fiber, Ref, Schema, Sink, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  ClusterError,
+  type Config,
+  decodeConfig,
+  type ExecProcess,
+  Kuberun,
+  type Output,
+  StreamLost,
+  type TerminalSize
+} from "kuberun"
+
+const encoder = new TextEncoder()
+const stdout = (text: string): Output => ({ _tag: "Stdout", bytes: encoder.encode(text) })
+const size = (columns: number, rows: number): TerminalSize => ({ columns, rows })
+const terminal = { _tag: "Terminal", term: "xterm", size: size(80, 24), modes: new Map() } as const
+
+/** One connection over a fake cluster, with a channel open on it and the pod up. */
+const connect = Effect.fn(function*(plan: Partial<FakeCluster.FakeClusterPlan> = {}, options: {
+  readonly config?: unknown
+  readonly read?: Effect.Effect<void>
+} = {}) {
+  const settings: Config = yield* Effect.orDie(decodeConfig(options.config ?? {}))
+  const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, ...plan })
+  const connection = yield* FakeSsh.makeConnection()
+  const client = yield* FakeSsh.makeClient(options.read)
+  const fiber = yield* Kuberun.use((kuberun) => kuberun.handle(connection.connection)).pipe(
+    Effect.provide(Kuberun.layer(settings)),
+    Effect.provide(layer),
+    Effect.forkChild({ startImmediately: true })
+  )
+  yield* connection.open(client.channel)
+  return { client, connection, fiber, world }
+})
+
+/** A program that writes `outputs` and ends with `code`, never reading its stdin. */
+const writing = (outputs: ReadonlyArray<Output>, code = 0): Effect.Effect<ExecProcess> =>
+  Effect.succeed({
+    stdin: Sink.forEach(() => Effect.never),
+    output: Stream.fromIterable(outputs),
+    resize: () => Effect.void,
+    exit: Effect.succeed({ _tag: "Exited", code })
+  })
+
+/** A step of the clock for each hand-over between fibers that follows on the one before. */
+const settled = Effect.replicateEffect(TestClock.adjust("10 millis"), 10, { discard: true })
+
+const statuses = (client: FakeSsh.FakeClient) => Effect.map(client.exits, (exits) => exits.map(({ status }) => status))
+
+describe("a session channel", () => {
+  it.effect("passes bytes both ways, and the program's output after the client's EOF", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect()
+      assert.isTrue(yield* client.request({ _tag: "Exec", command: "cat" }))
+      yield* client.send(encoder.encode("hello "))
+      yield* client.send(encoder.encode("pod"))
+      yield* client.eof
+      yield* settled
+      assert.deepStrictEqual(yield* client.texts, { stdout: "hello pod", stderr: "" })
+      assert.deepStrictEqual(yield* statuses(client), [{ _tag: "Exited", code: 0 }])
+    }))
+
+  it.effect("puts the client's variables into the environment of the program, whatever kind of program it is", () =>
+    Effect.gen(function*() {
+      for (
+        const [request, program] of [
+          [{ _tag: "Shell" }, ["/bin/bash"]],
+          [{ _tag: "Exec", command: "a; b | c > d" }, ["/bin/sh", "-c", "a; b | c > d"]],
+          [{ _tag: "Subsystem", name: "sftp" }, ["/usr/lib/openssh/sftp-server"]]
+        ] as const
+      ) {
+        const { client, world } = yield* connect()
+        assert.isTrue(yield* client.request({ _tag: "Environment", name: "LANG", value: "C.UTF-8" }))
+        assert.isTrue(yield* client.request(request))
+        yield* settled
+        const command = (yield* world.execs)[0]?.command ?? []
+        assert.deepStrictEqual(command.slice(-program.length), [...program])
+        assert.include(command, "LANG=C.UTF-8")
+      }
+    }))
+
+  it.effect("runs the argument vector alone where there is nothing to set", () =>
+    Effect.gen(function*() {
+      const { client, world } = yield* connect()
+      yield* client.request({ _tag: "Exec", command: "" })
+      yield* settled
+      assert.deepStrictEqual((yield* world.execs)[0]?.command, ["/bin/sh", "-c", ""])
+      assert.isUndefined((yield* world.execs)[0]?.terminal)
+    }))
+
+  it.effect("refuses variables that no shell can hold, and variables after the start", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect()
+      assert.isFalse(yield* client.request({ _tag: "Environment", name: "A.B", value: "x" }))
+      assert.isFalse(yield* client.request({ _tag: "Environment", name: "", value: "x" }))
+      assert.isFalse(yield* client.request({ _tag: "Environment", name: "A", value: "x\0y" }))
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      assert.isFalse(yield* client.request({ _tag: "Environment", name: "A", value: "x" }))
+    }))
+
+  it.effect("bounds the environment that a client can make it hold", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect()
+      const big = "x".repeat(30_000)
+      const answers = yield* Effect.forEach(
+        [1, 2, 3, 4, 5, 6],
+        (place) => client.request({ _tag: "Environment", name: `V${place}`, value: big })
+      )
+      assert.deepStrictEqual(answers, [true, true, true, true, false, false])
+    }))
+
+  it.effect("runs one program and refuses a second, and refuses what it does not know", () =>
+    Effect.gen(function*() {
+      const { client, world } = yield* connect()
+      assert.isTrue(yield* client.request({ _tag: "Exec", command: "cat" }))
+      assert.isFalse(yield* client.request({ _tag: "Shell" }))
+      assert.isFalse(yield* client.request({ _tag: "Exec", command: "cat" }))
+      assert.isFalse(yield* client.request({ _tag: "Unknown", type: "break" }))
+      assert.isFalse(yield* client.request({ _tag: "Signal", name: "TERM" }))
+      yield* settled
+      assert.lengthOf(yield* world.execs, 1)
+    }))
+
+  it.effect("lets another program follow one that was refused", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect({}, { config: { pod: { shellCommand: [] } } })
+      assert.isFalse(yield* client.request({ _tag: "Subsystem", name: "toString" }))
+      assert.isFalse(yield* client.request({ _tag: "Shell" }))
+      assert.match((yield* client.texts).stderr, /no subsystem "toString".*\nkuberun: Shells are switched off/)
+      assert.isTrue(yield* client.request({ _tag: "Exec", command: "true" }))
+    }))
+
+  it.effect("starts with the newest size of a window that changed while the pod started, and follows it after", () =>
+    Effect.gen(function*() {
+      const seen = yield* Ref.make<ReadonlyArray<TerminalSize>>([])
+      const { client, world } = yield* connect({
+        startMillis: 5000,
+        exec: () =>
+          Effect.succeed({
+            stdin: Sink.drain,
+            output: Stream.never,
+            resize: (newest) => Ref.update(seen, (before) => [...before, newest]),
+            exit: Effect.never
+          })
+      })
+      assert.isFalse(yield* client.request({ _tag: "WindowChange", size: size(1, 1) }))
+      yield* client.request(terminal)
+      yield* client.request({ _tag: "WindowChange", size: size(90, 30) })
+      yield* client.request({ _tag: "Shell" })
+      yield* client.request({ _tag: "WindowChange", size: size(100, 40) })
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual((yield* world.execs)[0]?.terminal, size(100, 40))
+      yield* client.request({ _tag: "WindowChange", size: size(120, 50) })
+      yield* settled
+      assert.deepStrictEqual(yield* Ref.get(seen), [size(120, 50)])
+    }))
+
+  it.effect.prop(
+    "delivers every byte of a program that ends at once, in order, before its one exit, to however slow a client",
+    {
+      chunks: Schema.Array(Schema.Struct({ tag: Schema.Literals(["Stdout", "Stderr"]), bytes: Schema.Uint8Array }))
+        .check(Schema.isMaxLength(20)),
+      readMillis: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3000 })),
+      code: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 127 }))
+    },
+    ({ chunks, code, readMillis }) =>
+      Effect.gen(function*() {
+        const outputs = chunks.map(({ bytes, tag }): Output => ({ _tag: tag, bytes }))
+        const { client } = yield* connect(
+          { exec: () => writing(outputs, code) },
+          { read: Effect.sleep(readMillis) }
+        )
+        yield* client.request({ _tag: "Exec", command: "flood" })
+        yield* TestClock.adjust("90 seconds")
+        const total = outputs.reduce((sum, { bytes }) => sum + bytes.length, 0)
+        assert.deepStrictEqual(yield* client.exits, [{ status: { _tag: "Exited", code }, bytesBefore: total }])
+        assert.deepStrictEqual(yield* client.received, outputs)
+      }),
+    { arbitrary: { runs: 300 } }
+  )
+
+  it.effect("does not pull a program's output while the client does not read", () =>
+    Effect.gen(function*() {
+      const pulled = yield* Ref.make(0)
+      const endless = Stream.fromEffectRepeat(Effect.as(Ref.update(pulled, (count) => count + 1), stdout("x")))
+      const { client, world } = yield* connect(
+        {
+          exec: () =>
+            Effect.succeed({
+              stdin: Sink.drain,
+              output: endless,
+              resize: () => Effect.void,
+              exit: Effect.never
+            })
+        },
+        { read: Effect.never }
+      )
+      yield* client.request({ _tag: "Exec", command: "yes" })
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(yield* Ref.get(pulled), 4)
+      yield* client.close
+      yield* settled
+      assert.strictEqual(yield* world.openStreams, 1, "only the pod's watch remains")
+    }))
+
+  it.effect("does not take more of the client's input than the program reads", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect({
+        exec: () => writing([], 0).pipe(Effect.map((process) => ({ ...process, output: Stream.never })))
+      })
+      yield* client.request({ _tag: "Exec", command: "sleep" })
+      const sending = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 100 }), () => client.send(encoder.encode("x")), { discard: true })
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(sending.pollUnsafe(), "the client's hundred pieces were all taken")
+    }))
+
+  it.effect("ends its exec when the client closes the channel", () =>
+    Effect.gen(function*() {
+      const { client, world } = yield* connect()
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      yield* settled
+      assert.strictEqual(yield* world.openStreams, 2)
+      yield* client.close
+      yield* settled
+      assert.strictEqual(yield* world.openStreams, 1)
+    }))
+
+  it.effect("says on stderr why there is no pod, and exits with 255", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect({ start: "imagePull", startMillis: 2000 })
+      yield* client.request(terminal)
+      yield* client.request({ _tag: "Shell" })
+      yield* TestClock.adjust("3 seconds")
+      assert.match(
+        (yield* client.texts).stderr,
+        /kuberun: Your pod could not be started: its image cannot be pulled: manifest unknown: not found \(ErrImagePull\)\.\r\n$/
+      )
+      assert.deepStrictEqual(yield* statuses(client), [{ _tag: "Exited", code: 255 }])
+    }))
+
+  it.effect("tells the user when the pod is deleted from under the program, and ends it as killed", () =>
+    Effect.gen(function*() {
+      const { client, fiber, world } = yield* connect()
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      yield* settled
+      yield* world.removePod
+      yield* settled
+      assert.match(
+        (yield* client.texts).stderr,
+        /^kuberun: Your pod kuberun-[a-z0-9]+ was deleted, so this session ends\.\n$/
+      )
+      assert.deepStrictEqual((yield* statuses(client)).map((status) => status._tag === "Signaled" && status.signal), [
+        "KILL"
+      ])
+      yield* TestClock.adjust("11 seconds")
+      yield* Fiber.join(fiber)
+    }))
+
+  it.effect("asks for the pod before it believes that a program was killed on its own", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect({
+        watches: ["silent"],
+        replacedAfterMillis: 500,
+        exec: () => Effect.andThen(Effect.sleep("1 second"), writing([], 137))
+      })
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      yield* TestClock.adjust("1100 millis")
+      assert.match((yield* client.texts).stderr, /was deleted/)
+    }))
+
+  it.effect("never reports success for a program whose end is not known", () =>
+    Effect.gen(function*() {
+      const error = new ClusterError({ operation: "exec", reason: new StreamLost({ detail: "closed without status" }) })
+      const { client } = yield* connect({
+        exec: () =>
+          Effect.succeed({
+            stdin: Sink.drain,
+            output: Stream.concat(Stream.make(stdout("half a")), Stream.fail(error)),
+            resize: () => Effect.void,
+            exit: Effect.fail(error)
+          })
+      })
+      yield* client.request({ _tag: "Exec", command: "make" })
+      yield* settled
+      const texts = yield* client.texts
+      assert.strictEqual(texts.stdout, "half a")
+      assert.match(texts.stderr, /lost \(closed without status\)/)
+      assert.deepStrictEqual(yield* statuses(client), [{ _tag: "Exited", code: 255 }])
+    }))
+
+  it.effect("names the program that the image does not have", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect({
+        exec: () =>
+          Effect.succeed({
+            stdin: Sink.drain,
+            output: Stream.empty,
+            resize: () => Effect.void,
+            exit: Effect.succeed({
+              _tag: "NotStarted",
+              detail: "exec: \"/bin/bash\": executable file not found in $PATH\u001b[31m"
+            })
+          })
+      })
+      yield* client.request({ _tag: "Shell" })
+      yield* settled
+      assert.match((yield* client.texts).stderr, /^kuberun: The image of your pod has no \/bin\/bash: [^\u001b]*\n$/)
+      assert.deepStrictEqual(yield* statuses(client), [{ _tag: "Exited", code: 255 }])
+    }))
+
+  it.effect("shows a person at a terminal what the pod is doing, from the second second on, and wipes it", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect({
+        startMillis: 3500,
+        exec: () => writing([stdout("$ ")])
+      })
+      yield* client.request(terminal)
+      yield* client.request({ _tag: "Shell" })
+      yield* TestClock.adjust("900 millis")
+      assert.strictEqual((yield* client.texts).stderr, "")
+      yield* TestClock.adjust("3 seconds")
+      const { stderr, stdout: prompt } = yield* client.texts
+      assert.match(stderr, /^\r\u001b\[K[^\r\n]+, 1 s\r\u001b\[K[^\r\n]+, 2 s\r\u001b\[K[^\r\n]+, 3 s\r\u001b\[K$/)
+      assert.strictEqual(prompt, "$ ")
+    }))
+
+  it.effect("is silent without a terminal however long the start takes", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect({ startMillis: 20_000 })
+      yield* client.request({ _tag: "Exec", command: "true" })
+      yield* client.eof
+      yield* TestClock.adjust("21 seconds")
+      assert.deepStrictEqual(yield* client.texts, { stdout: "", stderr: "" })
+    }))
+
+  it.effect("takes its connection and its pod with it when it crashes", () =>
+    Effect.gen(function*() {
+      const { client, fiber, world } = yield* connect({ exec: () => Effect.die(new Error("a fault of ours")) })
+      yield* client.request({ _tag: "Exec", command: "true" })
+      yield* settled
+      const exit = yield* Fiber.await(fiber)
+      assert.strictEqual(exit._tag, "Failure")
+      assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
+  it.effect("runs beside others of its connection, in one pod", () =>
+    Effect.gen(function*() {
+      const { client, connection, world } = yield* connect()
+      const others = yield* Effect.forEach([1, 2, 3], (id) => FakeSsh.makeClient(Effect.void, id))
+      yield* Effect.forEach(others, (other) => connection.open(other.channel))
+      yield* Effect.forEach([client, ...others], (each) => each.request({ _tag: "Exec", command: "cat" }))
+      yield* settled
+      const execs = yield* world.execs
+      assert.lengthOf(execs, 4)
+      assert.lengthOf([...new Set(execs.map((exec) => exec.pod.name))], 1)
+      assert.lengthOf(yield* world.manifests, 1)
+    }))
+})
