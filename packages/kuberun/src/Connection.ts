@@ -35,11 +35,12 @@ const randomPodName = Random.nextIntBetween(0, nameAlphabet.length, { halfOpen: 
 
 /**
  * Asks for the connection's pod, and does not wait for it: session channels do. When the scope closes, the programs of
- * all channels are ended and the pod is deleted.
+ * all channels are ended and the pod is deleted; `onLeftBehind` is told where that failed.
  */
 export const open = Effect.fn("Connection.open")(function*(
   owner: PodOwner,
-  config: Config
+  config: Config,
+  onLeftBehind: (pod: PodRef) => Effect.Effect<void> = () => Effect.void
 ): Effect.fn.Return<Connection, never, Cluster | Scope.Scope> {
   const name = yield* randomPodName
   const manifest = podManifest(config, owner, name)
@@ -58,6 +59,7 @@ export const open = Effect.fn("Connection.open")(function*(
     manifest,
     container: consoleContainer(config.pod).name,
     timeout: config.timeout,
+    onLeftBehind: onLeftBehind(ref),
     activity
   }).pipe(
     Effect.tap(() => Effect.logInfo("pod ready")),

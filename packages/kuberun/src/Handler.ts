@@ -6,7 +6,7 @@
  */
 import { Effect, Exit, Fiber, Ref, Schema, Scope } from "effect"
 import { type AuthenticationResponse, unavailable } from "./Authentication.ts"
-import { Cluster } from "./Cluster.ts"
+import type { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
 import * as Connection from "./Connection.ts"
 import type { SessionChannel } from "./Ssh.ts"

@@ -2,7 +2,7 @@
  * The face of the library: SSH connections in, pods and programs behind them.
  */
 import { Context, Effect, Layer, Ref, Stream } from "effect"
-import { Cluster } from "./Cluster.ts"
+import type { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
 import * as Connection from "./Connection.ts"
 import type { PodRef } from "./Pod.ts"
@@ -11,7 +11,7 @@ import type { SshConnection } from "./Ssh.ts"
 /** What is open now. */
 export interface KuberunStatus {
   readonly connections: number
-  /** Pods that were asked for and whose deletion is not yet through. */
+  /** Pods that were asked for and whose deletion is not through, whether it is still to come or has failed. */
   readonly pods: ReadonlyArray<PodRef>
 }
 
@@ -20,6 +20,9 @@ export interface KuberunStatus {
  * no use any more, is closed.
  */
 const farewell = "10 seconds"
+
+/** How many pods left behind are remembered, so that a cluster that refuses every deletion does not fill the memory. */
+const mostLeftBehind = 1000
 
 /** Serves SSH connections with pods. */
 export class Kuberun extends Context.Service<Kuberun, {
@@ -39,22 +42,27 @@ export class Kuberun extends Context.Service<Kuberun, {
       Effect.gen(function*() {
         const context = yield* Effect.context<Cluster>()
         const open = yield* Ref.make<ReadonlyMap<string, PodRef | undefined>>(new Map())
+        const leftBehind = yield* Ref.make<ReadonlyArray<PodRef>>([])
         const remember = (id: string, pod: PodRef | undefined) =>
           Ref.update(open, (before) => new Map(before).set(id, pod))
         const forget = (id: string) =>
           Ref.update(open, (before) => new Map([...before].filter(([other]) => other !== id)))
+        const rememberLeft = (pod: PodRef) =>
+          Ref.update(leftBehind, (before) => [...before, pod].slice(-mostLeftBehind))
 
         return Kuberun.of({
           handle: (connection) =>
             remember(connection.id, undefined).pipe(
-              Effect.andThen(serve(connection, config, (pod) => remember(connection.id, pod))),
+              Effect.andThen(serve(connection, config, (pod) => remember(connection.id, pod), rememberLeft)),
               Effect.ensuring(forget(connection.id)),
               Effect.provideContext(context)
             ),
-          status: Effect.map(Ref.get(open), (connections) => ({
-            connections: connections.size,
-            pods: [...connections.values()].flatMap((pod) => pod === undefined ? [] : [pod])
-          }))
+          status: Effect.all([Ref.get(open), Ref.get(leftBehind)]).pipe(
+            Effect.map(([connections, left]) => ({
+              connections: connections.size,
+              pods: [...[...connections.values()].flatMap((pod) => pod === undefined ? [] : [pod]), ...left]
+            }))
+          )
         })
       })
     )
@@ -63,14 +71,19 @@ export class Kuberun extends Context.Service<Kuberun, {
 const serve = Effect.fn("Kuberun.handle")(function*(
   connection: SshConnection,
   config: Config,
-  onPod: (pod: PodRef) => Effect.Effect<void>
+  onPod: (pod: PodRef) => Effect.Effect<void>,
+  onLeftBehind: (pod: PodRef) => Effect.Effect<void>
 ) {
   yield* Effect.scoped(Effect.gen(function*() {
-    const opened = yield* Connection.open({
-      connectionId: connection.id,
-      username: connection.username,
-      remoteAddress: connection.remoteAddress
-    }, config)
+    const opened = yield* Connection.open(
+      {
+        connectionId: connection.id,
+        username: connection.username,
+        remoteAddress: connection.remoteAddress
+      },
+      config,
+      onLeftBehind
+    )
     yield* onPod(opened.pod)
     const accept = Stream.runForEach(connection.sessions, opened.serve)
     const podOver = opened.podOver.pipe(Effect.andThen(Effect.sleep(farewell)), Effect.andThen(opened.idle))

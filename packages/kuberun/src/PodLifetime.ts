@@ -30,6 +30,8 @@ export interface PodOptions {
   readonly container: string
   /** Bounds the start, and then again the deletion. */
   readonly timeout: Duration.Duration
+  /** Run when the scope has closed and the pod could not be deleted, or may still appear. */
+  readonly onLeftBehind: Effect.Effect<void>
   /** Told what the pod is doing while it starts. */
   readonly activity: SubscriptionRef.SubscriptionRef<string>
 }
@@ -109,7 +111,12 @@ export const acquire = Effect.fn("PodLifetime.acquire")(function*(
   const creation = yield* Ref.make(notSent)
   const startFailed = (reason: PodStartError["reason"]) => new PodStartError({ pod: ref.name, reason })
 
-  yield* Effect.addFinalizer(() => Ref.get(creation).pipe(Effect.flatMap((known) => remove(manifest, known, timeout))))
+  yield* Effect.addFinalizer(() =>
+    Ref.get(creation).pipe(
+      Effect.flatMap((known) => remove(manifest, known, timeout)),
+      Effect.flatMap((gone) => gone ? Effect.void : options.onLeftBehind)
+    )
+  )
 
   const start = Effect.gen(function*() {
     const created = yield* create(manifest, creation).pipe(

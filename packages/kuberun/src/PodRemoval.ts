@@ -99,18 +99,17 @@ const removeKnown = Effect.fnUntraced(function*(manifest: PodManifest, creation:
   if (unansweredAt !== undefined) yield* deleteWhatAppears(manifest, unansweredAt)
 })
 
-/** Deletes what `creation` says there is or may be, within `timeout`. */
+/** Deletes what `creation` says there is or may be, within `timeout`. False where a pod may be left behind. */
 export const remove = (
   manifest: PodManifest,
   creation: Creation,
   timeout: Duration.Duration
-): Effect.Effect<void, never, Cluster> =>
-  removeKnown(manifest, creation).pipe(
-    Effect.timeoutOrElse({
-      duration: timeout,
-      orElse: () => Effect.logError(`pod ${manifest.metadata.name} could not be deleted in time; it is left behind`)
-    }),
-    Effect.catchCause((cause) =>
-      Effect.logError(`pod ${manifest.metadata.name} could not be deleted; it is left behind`, cause)
-    )
+): Effect.Effect<boolean, never, Cluster> => {
+  const left = (why: string) =>
+    Effect.as(Effect.logError(`pod ${manifest.metadata.name} is left behind: ${why}`), false)
+  return Effect.as(removeKnown(manifest, creation), true).pipe(
+    Effect.timeoutOrElse({ duration: timeout, orElse: () => left("it could not be deleted in time") }),
+    Effect.catch((error: ClusterError) => left(error.message)),
+    Effect.catchCause((cause) => Effect.andThen(Effect.logDebug(cause), left("its deletion failed")))
   )
+}

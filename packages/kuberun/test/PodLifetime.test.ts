@@ -140,4 +140,22 @@ describe("a pod's lifetime", () => {
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(yield* world.livePods, [])
     }))
+
+  it.effect("a pod that could not be deleted stays in the status, so that a service can say what is left", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, deletes: ["forbidden"] })
+      const connection = yield* FakeSsh.makeConnection()
+      const settings = yield* config()
+      yield* Effect.gen(function*() {
+        const kuberun = yield* Kuberun
+        const fiber = yield* Effect.forkChild(kuberun.handle(connection.connection), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        const during = yield* kuberun.status
+        assert.strictEqual(during.connections, 1)
+        yield* connection.end
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(yield* kuberun.status, { connections: 0, pods: during.pods })
+        assert.lengthOf(during.pods, 1)
+      }).pipe(Effect.provide(Kuberun.layer(settings)), Effect.provide(layer))
+    }))
 })

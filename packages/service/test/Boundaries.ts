@@ -24,7 +24,7 @@ export const table: Readonly<Record<string, Row>> = {
   "@kuberun/ssh": { inside: ["kuberun"], outside: ["effect", "ssh2"], node: true },
   "@kuberun/minicluster": {
     inside: [],
-    outside: ["effect", "@effect/platform-node", "ws", "@lydell/node-pty", "@peculiar/x509", "reflect-metadata"],
+    outside: ["effect", "ws", "@lydell/node-pty", "@peculiar/x509", "reflect-metadata"],
     node: true
   },
   "@kuberun/service": {

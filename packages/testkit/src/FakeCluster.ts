@@ -28,7 +28,7 @@ import {
 export type CreateOutcome = "ok" | "answerLost" | "late" | "requestLost" | "fault" | "forbidden" | "hangs"
 
 /** What becomes of one delete: as above. */
-export type DeleteOutcome = "ok" | "answerLost" | "requestLost" | "fault"
+export type DeleteOutcome = "ok" | "answerLost" | "requestLost" | "fault" | "forbidden"
 
 /** What becomes of one watch: it works; breaks after three seconds; says nothing after the present state. */
 export type WatchOutcome = "ok" | "breaks" | "silent"
@@ -259,6 +259,8 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
           return yield* lost("delete pod")
         case "fault":
           return yield* fault("delete pod")
+        case "forbidden":
+          return yield* fail("delete pod", new Forbidden({ detail: "cannot delete resource \"pods\"" }))
       }
     }),
     watchPod: ({ name }) =>

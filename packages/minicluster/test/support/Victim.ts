@@ -5,7 +5,7 @@ import { makeWith } from "../../src/Minicluster.ts"
 const program = Effect.gen(function*() {
   const cluster = yield* makeWith({}, { withoutNamespaces: process.argv[2] === "shared" })
   process.stdout.write(`${JSON.stringify(cluster)}\n`)
-  yield* Effect.never
+  return yield* Effect.never
 })
 
 Effect.runFork(Effect.scoped(program))
