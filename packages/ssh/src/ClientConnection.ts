@@ -115,7 +115,7 @@ export const serve = <R>(options: {
     Effect.scoped,
     Effect.catchDefect((defect) => Effect.logError(`the connection crashed: ${describe(defect)}`)),
     Effect.ensuring(Effect.sync(options.onStarted)),
-    Effect.annotateLogs({ connection: id, remote: `${remoteAddress}:${remotePort}` })
+    Effect.annotateLogs({ connectionId: id, remote: `${remoteAddress}:${remotePort}` })
   )
 }
 
