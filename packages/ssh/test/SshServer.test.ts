@@ -79,7 +79,7 @@ describe("an SSH server", () => {
       assert.isFalse(steadyIsClosed)
       const crashes = server.log.filter((line) => line.includes("out of luck"))
       assert.strictEqual(crashes.length, 1)
-      assert.match(crashes[0] ?? "", /^Error the connection crashed: out of luck .*"connection":"[0-9a-f]{32}"/)
+      assert.match(crashes[0] ?? "", /^Error the connection crashed: out of luck .*"connectionId":"[0-9a-f]{32}"/)
       assert.notInclude(crashes[0] ?? "", "    at ")
     }))
 
