@@ -13,8 +13,6 @@ import { podBody } from "./support/Client.ts"
 
 const missing = spawnSync("kubectl", ["version", "--client"]).status !== 0
 
-it.skipIf(!missing)("kubectl is not on this machine: its tests are skipped", () => undefined)
-
 const kubectlFor = (cluster: Minicluster) =>
   Effect.gen(function*() {
     const home = mkdtempSync(join(tmpdir(), "minicluster-kubectl-"))
@@ -55,7 +53,7 @@ const kubectlFor = (cluster: Minicluster) =>
     return Object.assign(run, { inTerminal })
   })
 
-describe.skipIf(missing)("kubectl", () => {
+describe.skipIf(missing)(missing ? "kubectl (skipped: it is not in PATH)" : "kubectl", () => {
   it.live("creates, waits for, shows, enters, describes and deletes a pod", () =>
     Effect.gen(function*() {
       const cluster = yield* make()
