@@ -13,6 +13,9 @@ export const printable = (text: string): string =>
   // oxlint-disable-next-line no-control-regex
   text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim()
 
+/** The same for the end of a sentence of ours: Kubernetes' own sentences often bring their full stop. */
+const clause = (text: string): string => printable(text).replace(/[.\s]+$/, "")
+
 const clusterSentence = (error: ClusterError): string => {
   const { detail, _tag } = error.reason
   switch (_tag) {
@@ -50,17 +53,17 @@ export const podSentence = (error: PodStartError | PodEnded): string => {
   if (error instanceof PodEnded) {
     return error.reason._tag === "PodDeleted"
       ? `Your pod ${error.pod} was deleted, so this session ends.`
-      : `Your pod ${error.pod} has ended, so this session ends: ${printable(failureSentence(error.reason))}.`
+      : `Your pod ${error.pod} has ended, so this session ends: ${clause(failureSentence(error.reason))}.`
   }
   switch (error.reason._tag) {
     case "Refused":
-      return `Your pod could not be started: ${printable(clusterSentence(error.reason.error))}.`
+      return `Your pod could not be started: ${clause(clusterSentence(error.reason.error))}.`
     case "PodFailed":
-      return `Your pod could not be started: ${printable(failureSentence(error.reason))}.`
+      return `Your pod could not be started: ${clause(failureSentence(error.reason))}.`
     case "PodDeleted":
       return `Your pod ${error.pod} was deleted while it started.`
     case "NotReadyInTime":
-      return `Your pod was not ready within ${error.reason.seconds} s: ${printable(error.reason.activity)}.`
+      return `Your pod was not ready within ${error.reason.seconds} s: ${clause(error.reason.activity)}.`
   }
 }
 
@@ -68,14 +71,14 @@ export const podSentence = (error: PodStartError | PodEnded): string => {
 export const execSentence = (error: ClusterError): string =>
   error.reason._tag === "StreamLost"
     ? `The connection to your program was lost (${
-      printable(error.reason.detail)
+      clause(error.reason.detail)
     }); it may still run, and how it ended is not known.`
-    : `Your program could not be started: ${printable(clusterSentence(error))}.`
+    : `Your program could not be started: ${clause(clusterSentence(error))}.`
 
 const missingExecutable = /executable file.*not found|no such file or directory/i
 
 /** The container runtime did not start the program `command`. */
 export const notStartedSentence = (command: ReadonlyArray<string>, detail: string): string =>
   missingExecutable.test(detail)
-    ? `The image of your pod has no ${command[0] ?? "program"}: ${printable(detail)}.`
-    : `Your program could not be started: ${printable(detail)}.`
+    ? `The image of your pod has no ${command[0] ?? "program"}: ${clause(detail)}.`
+    : `Your program could not be run: ${clause(detail)}.`
