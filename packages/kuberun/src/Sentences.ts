@@ -9,9 +9,7 @@ import { PodEnded, type PodFailed, type PodStartError } from "./PodStartError.ts
  * Texts from a cluster may hold anything, and go to a terminal: control characters, which could move its cursor or
  * change its settings, become spaces.
  */
-export const printable = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
-  text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim()
+export const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, " ").trim()
 
 /** The same for the end of a sentence of ours: Kubernetes' own sentences often bring their full stop. */
 const clause = (text: string): string => printable(text).replace(/[.\s]+$/, "")
