@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { Process } from "@kuberun/testkit"
 import { Effect, FileSystem } from "effect"
-import { kuberun, start } from "./Process.ts"
 import { kubeconfigFor, silentServer } from "./SilentServer.ts"
 
 const stackTrace = /^\s+at /m
@@ -20,7 +20,7 @@ const run = <A, E>(effect: Effect.Effect<A, E, NodeServices.NodeServices>) => Ef
 /** Runs to the end. */
 const ended = Effect.fn(
   function*(words: ReadonlyArray<string>, cwd: string, env: Readonly<Record<string, string>> = {}) {
-    const command = yield* kuberun(words, { cwd, env })
+    const command = yield* Process.kuberun(words, { cwd, env })
     const status = yield* command.exit
     return { status, stdout: yield* command.stdout, stderr: yield* command.stderr }
   }
@@ -31,14 +31,16 @@ const devWithSilentCluster = Effect.fn(function*(words: ReadonlyArray<string> = 
   const cwd = yield* folder
   const { port } = yield* silentServer
   yield* write(`${cwd}/config`, kubeconfigFor(port))
-  const service = yield* kuberun(["dev", "--listen", "127.0.0.1:0", "--kubeconfig", "config", ...words], { cwd })
+  const service = yield* Process.kuberun(["dev", "--listen", "127.0.0.1:0", "--kubeconfig", "config", ...words], {
+    cwd
+  })
   const [, line = ""] = yield* service.stdoutMatch(/^ready: (ssh .*)\n(?:kubectl: .*)\n/m)
   return { cwd, service, line }
 })
 
 /** Pastes the ready line into a shell. */
 const pasted = (line: string, cwd: string) =>
-  start("/bin/sh", [
+  Process.start("/bin/sh", [
     "-c",
     `exec ${
       line.replace(/^ssh /, "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes ")
@@ -168,7 +170,7 @@ describe("the running command", () => {
     Effect.gen(function*() {
       const cwd = yield* folder
       yield* write(`${cwd}/config`, kubeconfigFor(1))
-      const service = yield* kuberun(
+      const service = yield* Process.kuberun(
         ["dev", "--listen", "[::1]:0", "--kubeconfig", "config", "--log-format", "json"],
         { cwd }
       )
@@ -223,7 +225,7 @@ describe("the running command", () => {
     Effect.gen(function*() {
       const cwd = yield* folder
       yield* write(`${cwd}/config`, kubeconfigFor(1))
-      const service = yield* kuberun(["dev", "--listen", "127.0.0.1:0", "--kubeconfig", "config"], {
+      const service = yield* Process.kuberun(["dev", "--listen", "127.0.0.1:0", "--kubeconfig", "config"], {
         cwd,
         env: { KUBERUN_PASSWORD: "hunter2" }
       })
@@ -240,7 +242,7 @@ describe("the running command", () => {
       yield* service.exit
       yield* (yield* FileSystem.FileSystem).makeDirectory(`${cwd}/.ssh`)
       yield* write(`${cwd}/.ssh/known_hosts`, `[127.0.0.1]:${port} ssh-ed25519 AAAAother\n`)
-      const again = yield* kuberun(["dev", "--listen", `127.0.0.1:${port}`, "--kubeconfig", "config"], { cwd })
+      const again = yield* Process.kuberun(["dev", "--listen", `127.0.0.1:${port}`, "--kubeconfig", "config"], { cwd })
       yield* again.stderrMatch(/ssh-keygen -R '\[127\.0\.0\.1\]:\d+'/)
       yield* again.signal("SIGTERM")
       assert.strictEqual(yield* again.exit, 0)

@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { Process } from "@kuberun/testkit"
 import { Effect, FileSystem } from "effect"
-import { kuberun, start } from "./Process.ts"
 
 const run = <A, E>(effect: Effect.Effect<A, E, NodeServices.NodeServices>) => Effect.provide(effect, NodeServices.layer)
 
@@ -13,14 +13,14 @@ const workingFolder = Effect.gen(function*() {
 /** `kuberun dev` on a free port. */
 const dev = Effect.fn(function*(words: ReadonlyArray<string> = [], folder?: string) {
   const cwd = folder ?? (yield* workingFolder)
-  const service = yield* kuberun(["dev", "--listen", "127.0.0.1:0", ...words], { cwd })
+  const service = yield* Process.kuberun(["dev", "--listen", "127.0.0.1:0", ...words], { cwd })
   const [, line = "", kubectl = ""] = yield* service.stdoutMatch(/^ready: (ssh .*)\nkubectl: (.*)\n/m)
   return { cwd, kubectl, line, service }
 })
 
 /** Pastes the ready line into a shell, with a command behind it. */
 const pasted = (line: string, command: string, cwd: string) =>
-  start("/bin/sh", [
+  Process.start("/bin/sh", [
     "-c",
     `exec ${
       line.replace(
@@ -63,7 +63,7 @@ describe("kuberun dev with its embedded cluster", () => {
       const cwd = yield* workingFolder
       const fileSystem = yield* FileSystem.FileSystem
       for (const name of ["plain", "restricted"]) {
-        const made = yield* start("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", name], { cwd })
+        const made = yield* Process.start("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", name], { cwd })
         assert.strictEqual(yield* made.exit, 0)
       }
       const publicKey = (name: string) => fileSystem.readFileString(`${cwd}/${name}.pub`)

@@ -1,9 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@kuberun/minicluster"
+import { Process } from "@kuberun/testkit"
 import { Effect, FileSystem } from "effect"
 import { fileURLToPath } from "node:url"
-import { start } from "./Process.ts"
 
 const root = fileURLToPath(new URL("../../..", import.meta.url))
 const example = `${root}packages/service/examples/embedded.ts`
@@ -22,13 +22,25 @@ describe("the README's embedding example", () => {
       const cwd = yield* fs.makeTempDirectoryScoped({ prefix: "kuberun-embedded-" })
       const cluster = yield* make()
       yield* fs.writeFileString(`${cwd}/kubeconfig`, cluster.kubeconfig)
-      const embedded = yield* start(`${root}node_modules/.bin/node`, ["--conditions=@kuberun/source", example], {
-        cwd,
-        env: { KUBECONFIG: `${cwd}/kubeconfig` }
-      })
+      const embedded = yield* Process.start(
+        `${root}node_modules/.bin/node`,
+        ["--conditions=@kuberun/source", example],
+        {
+          cwd,
+          env: { KUBECONFIG: `${cwd}/kubeconfig` }
+        }
+      )
       const [, port = ""] = yield* embedded.stdoutMatch(/ssh -p (\d+)/)
       const ssh = ["-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-      const client = yield* start("ssh", [...ssh, "-o", "BatchMode=yes", "-p", port, "me@127.0.0.1", "hostname"], {
+      const client = yield* Process.start("ssh", [
+        ...ssh,
+        "-o",
+        "BatchMode=yes",
+        "-p",
+        port,
+        "me@127.0.0.1",
+        "hostname"
+      ], {
         cwd
       })
       assert.strictEqual(yield* client.exit, 0, yield* client.stderr)

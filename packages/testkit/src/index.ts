@@ -1,2 +1,3 @@
 export * as FakeCluster from "./FakeCluster.ts"
 export * as FakeSsh from "./FakeSsh.ts"
+export * as Process from "./Process.ts"

@@ -13,6 +13,8 @@ export interface RunningProcess {
   /** Waits until what it has written matches. Dies, with all that was written, when it ends before. */
   readonly stdoutMatch: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
   readonly stderrMatch: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
+  /** Types into its stdin, which has to be `open`. */
+  readonly write: (text: string) => Effect.Effect<void>
   readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
   /** Its exit status, or the signal that ended it, after all of its output was read. */
   readonly exit: Effect.Effect<number | NodeJS.Signals | null>
@@ -26,12 +28,14 @@ interface Written {
 export interface StartOptions {
   readonly cwd: string
   readonly env?: Readonly<Record<string, string>>
+  /** Left out: it has no stdin. */
+  readonly stdin?: "open"
 }
 
 export const start = (
   file: string,
   words: ReadonlyArray<string>,
-  { cwd, env }: StartOptions
+  { cwd, env, stdin }: StartOptions
 ): Effect.Effect<RunningProcess, never, Scope.Scope> =>
   Effect.gen(function*() {
     const exited = yield* Deferred.make<number | NodeJS.Signals | null>()
@@ -43,11 +47,13 @@ export const start = (
           cwd,
           // Nothing of the test runner's own npm script: the command looks at it.
           env: { PATH: process.env["PATH"], HOME: cwd, ...env },
-          stdio: ["ignore", "pipe", "pipe"]
+          stdio: [stdin === "open" ? "pipe" : "ignore", "pipe", "pipe"]
         })
+        // It may be gone when something is typed.
+        child.stdin?.on("error", () => {})
         for (const [readable, written] of [[child.stdout, out], [child.stderr, err]] as const) {
-          readable.setEncoding("utf8")
-          readable.on("data", (text: string) => {
+          readable?.setEncoding("utf8")
+          readable?.on("data", (text: string) => {
             Effect.runSync(SubscriptionRef.update(written, (before) => ({ ...before, text: before.text + text })))
           })
         }
@@ -88,6 +94,7 @@ export const start = (
       stderr: textOf(err),
       stdoutMatch: match(out),
       stderrMatch: match(err),
+      write: (text: string) => Effect.sync(() => child.stdin?.write(text)),
       signal: (name: NodeJS.Signals) => Effect.sync(() => child.kill(name)),
       exit: Deferred.await(exited)
     }
