@@ -1,0 +1,148 @@
+/**
+ * The running service as a test's client sees it: `kuberun dev` in a process of its own, and a shell to drive it with
+ * the real OpenSSH client.
+ *
+ * By default the pods are the embedded cluster's. `KUBERUN_TEST_KUBECONFIG` names a kubeconfig of another cluster, and
+ * `KUBERUN_TEST_IMAGE` an image with `sh` and the usual tools for it.
+ */
+import { Process } from "@kuberun/testkit"
+import { Effect, Schedule, type Scope } from "effect"
+import { execFile } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+export interface ServiceOptions {
+  /** Left out: `KUBERUN_TEST_IMAGE`, or any name that works. */
+  readonly image?: string
+  /** Further keys of the configuration's `pod`. */
+  readonly pod?: Readonly<Record<string, unknown>>
+  /** The configuration's `timeout`. */
+  readonly timeout?: string
+  readonly flags?: ReadonlyArray<string>
+  /** Another cluster than the one for all tests. */
+  readonly kubeconfig?: string
+}
+
+export interface Service {
+  readonly process: Process.RunningProcess
+  /** A private folder: the working folder of the service and of every script. */
+  readonly folder: string
+  readonly kubeconfig: string
+  /**
+   * Starts a shell script in the folder. In it `$SSH` is the client with everything but the command, `$SCP` is scp with
+   * its options and `$HOST` its target, `$SFTP` likewise.
+   */
+  readonly script: (text: string, stdin?: "open") => Effect.Effect<Process.RunningProcess, never, Scope.Scope>
+  /** Runs a shell script to its end. */
+  readonly run: (text: string) => Effect.Effect<{ readonly code: unknown; readonly out: string; readonly err: string }>
+  /** The pods of ours that exist, by name. */
+  readonly pods: Effect.Effect<ReadonlyArray<PodSeen>>
+  /** Waits until no pod of ours is left. */
+  readonly podsGone: Effect.Effect<void>
+}
+
+export interface PodSeen {
+  readonly name: string
+  readonly user: string
+  readonly connection: string
+  readonly phase: string
+}
+
+const patience = { schedule: Schedule.spaced("100 millis"), times: 400 } as const
+
+/** Asks again until `holds`, for forty seconds at most; then whoever asked has to say what is wrong with the answer. */
+export const eventually = <A>(ask: Effect.Effect<A>, holds: (answer: A) => boolean): Effect.Effect<A> =>
+  Effect.repeat(ask, { ...patience, until: holds })
+
+const temporaryFolder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "kuberun-conformance-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+const kubectl = (kubeconfig: string, folder: string, words: ReadonlyArray<string>) =>
+  Effect.callback<string>((resume) => {
+    const env = { PATH: process.env["PATH"], HOME: folder, KUBECONFIG: kubeconfig }
+    execFile(
+      "kubectl",
+      [...words],
+      { env },
+      (error, out, err) => resume(error === null ? Effect.succeed(out) : Effect.die(new Error(err)))
+    )
+  })
+
+const seen = (list: string): ReadonlyArray<PodSeen> =>
+  list.split("\n").filter((line) => line !== "").map((line) => {
+    const [name = "", user = "", connection = "", phase = ""] = line.split("\t")
+    return { name, user, connection, phase }
+  })
+
+const podColumns =
+  `jsonpath={range .items[*]}{.metadata.name}{"\\t"}{.metadata.labels.containerssh_username}{"\\t"}{.metadata.labels.containerssh_connection_id}{"\\t"}{.status.phase}{"\\n"}{end}`
+
+export const start = Effect.fn("Service.start")(function*(options: ServiceOptions = {}) {
+  const folder = yield* temporaryFolder
+  const image = options.image ?? process.env["KUBERUN_TEST_IMAGE"] ?? "busybox"
+  const otherCluster = options.kubeconfig ?? process.env["KUBERUN_TEST_KUBECONFIG"]
+  writeFileSync(
+    join(folder, "kuberun.json"),
+    JSON.stringify({
+      pod: { podSpec: { containers: [{ name: "shell", image }], terminationGracePeriodSeconds: 1 }, ...options.pod },
+      timeout: options.timeout ?? "60s"
+    })
+  )
+  const running = yield* Process.kuberun([
+    "dev",
+    "--listen",
+    "127.0.0.1:0",
+    "--config",
+    join(folder, "kuberun.json"),
+    ...(otherCluster === undefined ? [] : ["--kubeconfig", otherCluster]),
+    ...(options.flags ?? [])
+  ], { cwd: folder })
+  const [, port = ""] = yield* running.stdoutMatch(/^ready: ssh .*-p (\d+) .*$/m)
+  const kubeconfig = otherCluster ?? join(folder, ".kuberun/kubeconfig")
+
+  const always = [
+    "-F /dev/null",
+    "-i .kuberun/client_key",
+    "-o IdentitiesOnly=yes",
+    "-o StrictHostKeyChecking=no",
+    "-o UserKnownHostsFile=/dev/null",
+    "-o LogLevel=ERROR",
+    "-o BatchMode=yes"
+  ].join(" ")
+  const env = {
+    SSH: `ssh ${always} -p ${port} demo@127.0.0.1`,
+    SSH_OPTIONS: `${always} -p ${port}`,
+    SCP: `scp -O ${always} -P ${port}`,
+    SFTP: `sftp ${always} -P ${port} demo@127.0.0.1`,
+    HOST: "demo@127.0.0.1",
+    KUBECONFIG: kubeconfig,
+    LC_ALL: "C.UTF-8"
+  }
+  const script: Service["script"] = (text, stdin) =>
+    Process.start("/bin/bash", ["-c", text], { cwd: folder, env, ...(stdin === undefined ? {} : { stdin }) })
+  const pods = Effect.map(
+    kubectl(kubeconfig, folder, ["get", "pods", "-A", "-l", "app.kubernetes.io/managed-by=kuberun", "-o", podColumns]),
+    seen
+  )
+  return {
+    process: running,
+    folder,
+    kubeconfig,
+    script,
+    run: (text) =>
+      Effect.scoped(Effect.gen(function*() {
+        const ran = yield* script(text)
+        const code = yield* ran.exit
+        return { code, out: yield* ran.stdout, err: yield* ran.stderr }
+      })),
+    pods,
+    podsGone: eventually(pods, (left) => left.length === 0).pipe(
+      Effect.flatMap((left) =>
+        left.length === 0 ? Effect.void : Effect.die(new Error(`pods were left: ${JSON.stringify(left)}`))
+      )
+    )
+  } satisfies Service
+})
