@@ -6,38 +6,48 @@
  */
 import { Duration, Effect, Schema, SchemaIssue, SchemaTransformation } from "effect"
 
-const nanosPerUnit: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9
-}
+const nanosPerUnit: ReadonlyMap<string, bigint> = new Map([
+  ["ns", 1n],
+  ["us", 1_000n],
+  // The micro sign and the Greek letter: Go takes both.
+  ["\u00b5s", 1_000n],
+  ["\u03bcs", 1_000n],
+  ["ms", 1_000_000n],
+  ["s", 1_000_000_000n],
+  ["m", 60_000_000_000n],
+  ["h", 3_600_000_000_000n]
+])
 
-const term = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/y
+/** The longest `time.Duration`, some 292 years: an int64 of nanoseconds. */
+const longest = 2n ** 63n - 1n
 
-/** Reads Go's notation. `undefined` where it is none; a sign is not accepted, since no limit here can be negative. */
+const term = /(?:(\d+)(?:\.(\d*))?|\.(\d+))(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y
+
+/**
+ * Reads Go's notation, exactly; what is less than a nanosecond is dropped. `undefined` where it is none; a sign is not
+ * accepted, since no limit here can be negative.
+ */
 export const parseGoDuration = (text: string): Duration.Duration | undefined => {
   if (text === "0") return Duration.zero
-  let nanos = 0
+  let nanos = 0n
   let end = 0
   while (end < text.length) {
     term.lastIndex = end
     const match = term.exec(text)
     if (match === null) return undefined
-    nanos += Number(match[1]) * (nanosPerUnit[match[2] ?? ""] ?? Number.NaN)
+    const unit = nanosPerUnit.get(match[4] ?? "") ?? 0n
+    const fraction = match[2] ?? match[3] ?? ""
+    nanos += BigInt(match[1] ?? "0") * unit + BigInt(`0${fraction}`) * unit / 10n ** BigInt(fraction.length)
     end = term.lastIndex
   }
-  return end === 0 || !Number.isFinite(nanos) ? undefined : Duration.nanos(BigInt(Math.round(nanos)))
+  return end === 0 || nanos > longest ? undefined : Duration.nanos(nanos)
 }
 
 /** Writes a duration so that `parseGoDuration` reads the same one: seconds where they are whole, else smaller units. */
 export const formatGoDuration = (duration: Duration.Duration): string => {
-  const nanos = Number(Duration.toNanosUnsafe(duration))
-  if (nanos % 1e9 === 0) return `${nanos / 1e9}s`
-  return nanos % 1e6 === 0 ? `${nanos / 1e6}ms` : `${nanos}ns`
+  const nanos = Duration.toNanosUnsafe(duration)
+  if (nanos % 1_000_000_000n === 0n) return `${nanos / 1_000_000_000n}s`
+  return nanos % 1_000_000n === 0n ? `${nanos / 1_000_000n}ms` : `${nanos}ns`
 }
 
 const expected = `a duration such as "60s" or "1m30s" (a number counts nanoseconds)`
