@@ -104,9 +104,12 @@ export const PodConfig = Schema.Struct({
 )
 export type PodConfig = typeof PodConfig.Type
 
+const defaultConnection = Schema.decodeUnknownSync(ConnectionConfig)({})
+
 /** The whole configuration. `timeout` bounds the pod's start and, again, its deletion. */
 export const Config = Schema.Struct({
-  connection: ConnectionConfig.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  // A default of the encoded kind would be checked in two steps, and hide the faults of the second behind the first's.
+  connection: ConnectionConfig.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(defaultConnection))),
   pod: PodConfig.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   timeout: GoDuration.pipe(Schema.withDecodingDefaultKey(Effect.succeed("60s")))
 })

@@ -25,6 +25,9 @@ const secretKeys: ReadonlySet<PropertyKey> = new Set(["password", "key", "bearer
 /** Values below these keys may hold secrets of the user's own (an environment variable of a container, say). */
 const opaqueKeys: ReadonlySet<PropertyKey> = new Set(["env", "podSpec"])
 
+/** Maps that hold secrets. A text in the place of one, as a wrong indent makes it of the keys below, may hold them too. */
+const secretMaps: ReadonlySet<PropertyKey | undefined> = new Set([undefined, "connection", "pod"])
+
 const renderPath = (path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0
     ? "(the whole file)"
@@ -42,7 +45,9 @@ const longestValueShown = 80
 const renderValue = (value: unknown, path: ReadonlyArray<PropertyKey>): string => {
   if (path.some((key) => secretKeys.has(key))) return "a secret value"
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "a map"
-  if (path.slice(0, -1).some((key) => opaqueKeys.has(key)) && typeof value === "string") return "a text"
+  if (typeof value === "string" && (secretMaps.has(path.at(-1)) || path.some((key) => opaqueKeys.has(key)))) {
+    return "a text"
+  }
   const text = JSON.stringify(value) ?? "nothing"
   return text.length > longestValueShown ? `${text.slice(0, longestValueShown)}…` : text
 }
