@@ -33,12 +33,12 @@ const permanentReasons: ReadonlySet<string> = new Set([
 
 /** A pull that failed with one of these in its message may succeed when the kubelet tries again. */
 const passingPullFault =
-  /time(d )?-?out|deadline exceeded|connection (refused|reset)|temporar|TLS handshake|too ?many ?requests|\b(429|50[0-4])\b|EOF/i
+  /time(d )?-?out|deadline exceeded|connection (refused|reset)|temporar|TLS handshake|too ?many ?requests|\b(429|50[0-4])\b|\bEOF\b/i
 
 const pullReasons: ReadonlySet<string> = new Set(["ErrImagePull", "ImagePullBackOff"])
 
 const describeExit = (status: ContainerStatus): string => {
-  const last = status.lastState?.terminated ?? status.state?.terminated
+  const last = status.state?.terminated ?? status.lastState?.terminated
   if (last === undefined) return ""
   const reason = last.reason === undefined || last.reason === "Error" ? "" : ` (${last.reason})`
   return `: its last run ended with exit code ${last.exitCode}${reason}`
@@ -58,8 +58,10 @@ const containerReadiness = (pod: Pod, status: ContainerStatus): PodReadiness | u
   const detail = waiting.message ?? `container ${status.name}`
   if (permanentReasons.has(reason)) return failed(reason, detail)
   if (pullReasons.has(reason)) {
-    return passingPullFault.test(detail)
-      ? starting(`image ${containerImage(pod, status)} cannot be pulled yet (${detail})`)
+    const image = containerImage(pod, status)
+    // The image's own name, which the message repeats, may hold any of these words.
+    return passingPullFault.test(detail.replaceAll(image, ""))
+      ? starting(`image ${image} cannot be pulled yet (${detail})`)
       : failed(reason, detail)
   }
   if (reason === "CrashLoopBackOff") {
@@ -71,14 +73,6 @@ const containerReadiness = (pod: Pod, status: ContainerStatus): PodReadiness | u
 }
 
 const condition = (pod: Pod, type: string) => pod.status?.conditions?.find((candidate) => candidate.type === type)
-
-const firstDefined = <A, B>(items: ReadonlyArray<A>, f: (item: A) => B | undefined): B | undefined => {
-  for (const item of items) {
-    const found = f(item)
-    if (found !== undefined) return found
-  }
-  return undefined
-}
 
 const startingActivity = (pod: Pod): string => {
   const scheduled = condition(pod, "PodScheduled")
@@ -110,13 +104,14 @@ export const podReadiness = (pod: Pod, container: string): PodReadiness => {
       status.message ?? `container ${container} has ended${ended === undefined ? "" : describeExit(ended)}`
     )
   }
-  const held = firstDefined(statuses, (candidate) => containerReadiness(pod, candidate))
-  if (held?._tag === "Failed") return held
+  const holding = statuses.flatMap((candidate) => containerReadiness(pod, candidate) ?? [])
+  const fault = holding.find((readiness) => readiness._tag === "Failed")
+  if (fault !== undefined) return fault
   const console = status.containerStatuses?.find((candidate) => candidate.name === container)
   if (
     status.phase === "Running" && condition(pod, "Ready")?.status === "True" && console?.state?.running !== undefined
   ) {
     return { _tag: "Ready" }
   }
-  return held ?? starting(startingActivity(pod))
+  return holding[0] ?? starting(startingActivity(pod))
 }
