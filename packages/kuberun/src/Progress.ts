@@ -14,14 +14,26 @@ const encoder = new TextEncoder()
 /** Back to the line's start, and erase it (ECMA-48 EL). */
 const wipe = "\r\u001b[K"
 
+/** Cells that a character may take: two from the first script with wide ones (Hangul Jamo) on, whether it does or not. */
+const cells = (character: string): number => character !== ellipsis && character >= "\u1100" ? 2 : 1
+
+const ellipsis = "…"
+
+/** The text, or as much of its beginning as fits into so many cells with an ellipsis behind it. */
+const fit = (text: string, width: number): string => {
+  const characters = Array.from(text)
+  if (characters.reduce((sum, character) => sum + cells(character), 0) <= width) return text
+  let room = width - cells(ellipsis)
+  if (room < 0) return ""
+  const end = characters.findIndex((character) => (room -= cells(character)) < 0)
+  return `${characters.slice(0, end).join("")}${ellipsis}`
+}
+
 /** The line for an activity that has lasted so long, cut so that it never wraps: a wrapped line could not be wiped. */
 export const progressLine = (activity: string, seconds: number, columns: number): string => {
   const ending = `, ${seconds} s`
   const width = (columns > 0 ? columns : 80) - 1
-  const text = printable(activity)
-  const room = Math.max(0, width - ending.length)
-  const line = `${text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text}${ending}`
-  return `${wipe}${line.slice(0, width)}`
+  return `${wipe}${fit(`${fit(printable(activity), width - ending.length)}${ending}`, width)}`
 }
 
 const write = (channel: SessionChannel, text: string) =>

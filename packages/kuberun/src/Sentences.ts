@@ -11,12 +11,12 @@ import { PodEnded, type PodFailed, type PodStartError } from "./PodStartError.ts
  */
 export const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, " ").trim()
 
-/** The same for the end of a sentence of ours: Kubernetes' own sentences often bring their full stop. */
-const clause = (text: string): string => printable(text).replace(/[.\s]+$/, "")
+/** The same for a part of a sentence of ours: Kubernetes' own sentences often bring their full stop, or are empty. */
+const clause = (text: string): string => printable(text).replace(/[.\s]+$/, "") || "no reason given"
 
 const clusterSentence = (error: ClusterError): string => {
-  const { detail, _tag } = error.reason
-  switch (_tag) {
+  const detail = clause(error.reason.detail)
+  switch (error.reason._tag) {
     case "Unreachable":
       return `the cluster cannot be reached (${detail}); try again later`
     case "CallTimedOut":
@@ -34,7 +34,8 @@ const clusterSentence = (error: ClusterError): string => {
   }
 }
 
-const failureSentence = ({ detail, reason }: PodFailed): string => {
+const failureSentence = ({ detail: text, reason }: PodFailed): string => {
+  const detail = clause(text)
   switch (reason) {
     case "ErrImagePull":
     case "ImagePullBackOff":
@@ -78,5 +79,5 @@ const missingExecutable = /executable file.*not found|no such file or directory/
 /** The container runtime did not start the program `command`. */
 export const notStartedSentence = (command: ReadonlyArray<string>, detail: string): string =>
   missingExecutable.test(detail)
-    ? `The image of your pod has no ${command[0] ?? "program"}: ${clause(detail)}.`
+    ? `The image of your pod has no ${printable(command[0] ?? "program")}: ${clause(detail)}.`
     : `Your program could not be run: ${clause(detail)}.`
