@@ -6,6 +6,7 @@
  * no process stays in between.
  */
 import type { PodConfig } from "./Config.ts"
+import { printable } from "./Sentences.ts"
 import type { TerminalModes } from "./Ssh.ts"
 import { sttySettings } from "./TerminalModes.ts"
 
@@ -29,10 +30,17 @@ export type Program =
 const shell = "/bin/sh"
 
 /**
- * A name that `export` takes (POSIX, "Name"). Other names are refused, as sshd refuses all that its `AcceptEnv` does
- * not list.
+ * Variables that shells hold as integers of their own. bash takes what is exported under such a name for arithmetic,
+ * which can run commands and whose faults end the shell; no program needs one from outside.
  */
-export const isEnvironmentName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+const shellIntegers: ReadonlySet<string> = new Set(["HISTCMD", "LINENO", "OPTIND", "RANDOM", "SECONDS", "SRANDOM"])
+
+/**
+ * A name that `export` takes (POSIX, "Name") as no more than a name. Others are refused, as sshd refuses all that its
+ * `AcceptEnv` does not list.
+ */
+export const isEnvironmentName = (name: string): boolean =>
+  /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !shellIntegers.has(name)
 
 /**
  * Its arguments: all terminal settings, the portable ones among them (for an `stty` that does not know them all and so
@@ -62,11 +70,17 @@ const requested = (request: ProgramRequest, config: PodConfig): Program => {
     case "Subsystem": {
       const executable = Object.hasOwn(config.subsystems, request.name) ? config.subsystems[request.name] : undefined
       return executable === undefined
-        ? { _tag: "Refuse", detail: `There is no subsystem ${JSON.stringify(request.name)} here.` }
+        ? { _tag: "Refuse", detail: `There is no subsystem "${printable(request.name)}" here.` }
         : { _tag: "Run", command: [executable] }
     }
   }
 }
+
+/** An argument ends at its first NUL: what a client sends with one would not arrive whole, or not start at all. */
+const withoutNul = (asked: Program): Program =>
+  asked._tag === "Run" && asked.command.some((argument) => argument.includes("\0"))
+    ? { _tag: "Refuse", detail: "A program's arguments and environment cannot hold a NUL character." }
+    : asked
 
 /** The program that a request asks for, with the channel's environment and terminal. */
 export const program = (request: ProgramRequest, context: ProgramContext, config: PodConfig): Program => {
@@ -75,8 +89,10 @@ export const program = (request: ProgramRequest, context: ProgramContext, config
   const environment = [...context.environment].map(([name, value]) => `${name}=${value}`)
   if (context.terminal !== undefined && context.terminal.term !== "") environment.push(`TERM=${context.terminal.term}`)
   const settings = sttySettings(context.terminal?.modes ?? new Map())
-  return environment.length === 0 && settings.all === "" ? asked : {
-    _tag: "Run",
-    command: [shell, "-c", prologue, shell, settings.all, settings.portable, ...environment, "--", ...asked.command]
-  }
+  return withoutNul(
+    environment.length === 0 && settings.all === "" ? asked : {
+      _tag: "Run",
+      command: [shell, "-c", prologue, shell, settings.all, settings.portable, ...environment, "--", ...asked.command]
+    }
+  )
 }

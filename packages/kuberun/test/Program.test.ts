@@ -1,0 +1,290 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { defaultConfig, type PodConfig } from "kuberun"
+import { spawnSync } from "node:child_process"
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll } from "vitest"
+import { isEnvironmentName, program, type ProgramContext, type ProgramRequest } from "../src/Program.ts"
+
+const directory = mkdtempSync(join(tmpdir(), "kuberun-program-"))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const printsEnvironment = join(directory, "prints-environment")
+writeFileSync(printsEnvironment, "#!/bin/sh\nexec env -0\n")
+chmodSync(printsEnvironment, 0o755)
+
+const pod: PodConfig = {
+  ...defaultConfig.pod,
+  shellCommand: ["/bin/sh", "-c", "exec env -0"],
+  subsystems: { sftp: printsEnvironment }
+}
+
+const context = (environment: Iterable<readonly [string, string]> = []): ProgramContext => ({
+  environment: new Map(environment),
+  terminal: undefined
+})
+
+const commandFor = (request: ProgramRequest, channel: ProgramContext, config: PodConfig = pod) => {
+  const asked = program(request, channel, config)
+  assert.strictEqual(asked._tag, "Run", JSON.stringify(asked))
+  return asked._tag === "Run" ? asked.command : ([""] as const)
+}
+
+/** Runs the argument vector on this machine, as the container runtime would; `sh` in the place of its /bin/sh. */
+const runs = ([first, ...rest]: readonly [string, ...Array<string>], sh = "/bin/sh") => {
+  const local = (argument: string) => argument === "/bin/sh" ? sh : argument
+  return spawnSync(local(first), rest.map(local), {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"] }
+  })
+}
+
+const environmentOf = (output: string): ReadonlyMap<string, string> =>
+  new Map(
+    output.split("\0").flatMap((entry) => {
+      const end = entry.indexOf("=")
+      return end < 0 ? [] : [[entry.slice(0, end), entry.slice(end + 1)] as const]
+    })
+  )
+
+const requests: ReadonlyArray<ProgramRequest> = [
+  { _tag: "Exec", command: "exec env -0" },
+  { _tag: "Shell" },
+  { _tag: "Subsystem", name: "sftp" }
+]
+
+/** Texts that a shell might read otherwise than they stand. */
+const value = Schema.Array(Schema.Union([
+  Schema.String,
+  Schema.Literals([
+    "'",
+    "\"",
+    "\\",
+    "\n",
+    "\r",
+    "\t",
+    " ",
+    "$",
+    "$HOME",
+    "$(id)",
+    "`id`",
+    "-",
+    "--",
+    "-n",
+    "*",
+    "?",
+    "[a]",
+    "~",
+    "#",
+    "!",
+    ";",
+    "&",
+    "|",
+    "<",
+    ">",
+    "=",
+    "(",
+    ")",
+    "{",
+    "}",
+    "%s",
+    "\u0001",
+    "\u007f",
+    "é",
+    "日本",
+    "😀",
+    "\u2028"
+  ])
+])).check(Schema.isMaxLength(6))
+
+/** As a client's bytes arrive: without NUL, which is refused before, and decoded from UTF-8. */
+const asSent = (pieces: ReadonlyArray<string>): string => pieces.join("").toWellFormed().replaceAll("\0", "")
+
+/** The shells of this machine that images have as their /bin/sh. What makes them behave so is their file's name. */
+const shells = ["dash", "bash", "busybox"].filter((name) => existsSync(`/bin/${name}`)).map((name) => {
+  mkdirSync(join(directory, name))
+  const sh = join(directory, name, "sh")
+  symlinkSync(`/bin/${name}`, sh)
+  return { name, sh }
+})
+
+/** Names that shells hold read-only, give a meaning of their own, or set themselves. */
+const delicate = [
+  "UID",
+  "EUID",
+  "PPID",
+  "PWD",
+  "OLDPWD",
+  "IFS",
+  "ENV",
+  "BASH_ENV",
+  "SHELLOPTS",
+  "BASHOPTS",
+  "BASH_VERSINFO",
+  "OPTIND",
+  "OPTARG",
+  "LINENO",
+  "RANDOM",
+  "SECONDS",
+  "PS1",
+  "PS4",
+  "_",
+  "HOME",
+  "LC_ALL",
+  "LANG",
+  "POSIXLY_CORRECT",
+  "CDPATH",
+  "MAILPATH",
+  "HISTSIZE",
+  "FUNCNAME",
+  "GROUPS",
+  "DIRSTACK",
+  "TERM",
+  "COLUMNS",
+  "BASH_COMPAT",
+  "HOSTFILE",
+  "HISTCMD",
+  "SRANDOM",
+  "EPOCHSECONDS",
+  "BASHPID",
+  "BASH_ARGV0",
+  "TMOUT",
+  "GLOBIGNORE"
+]
+
+describe("a program's argument vector", () => {
+  it.effect.prop(
+    "brings every variable into its environment unharmed, whatever kind of program it is",
+    { values: Schema.Array(value).check(Schema.isMaxLength(20)) },
+    ({ values }) =>
+      Effect.sync(() => {
+        const sent = values.map((pieces, place) => [`KUBERUN_${place}`, asSent(pieces)] as const)
+        for (const request of requests) {
+          const { status, stderr, stdout } = runs(commandFor(request, context(sent)))
+          assert.deepStrictEqual({ status, stderr }, { status: 0, stderr: "" })
+          const arrived = environmentOf(stdout)
+          for (const [name, text] of sent) assert.strictEqual(arrived.get(name), text, request._tag)
+        }
+      }),
+    { arbitrary: { runs: 300 } }
+  )
+
+  for (const { name: shell, sh } of shells) {
+    it(`starts its program whatever variable a client names, under ${shell}`, () => {
+      const evaluated = join(directory, `evaluated-by-${shell}`)
+      for (const name of delicate.filter(isEnvironmentName)) {
+        for (const text of ["", "/nowhere", "0", "not a number", `a[$(touch ${evaluated})]`]) {
+          const command = commandFor(
+            { _tag: "Exec", command: "printf '%s' \"$AFTER\"; exit 3" },
+            context([
+              [name, text],
+              ["AFTER", "arrived"]
+            ])
+          )
+          const { status, stdout } = runs(command, sh)
+          assert.deepStrictEqual({ status, stdout }, { status: 3, stdout: "arrived" }, `${name}=${text}`)
+          assert.isFalse(existsSync(evaluated), `${name} was evaluated`)
+        }
+      }
+    })
+
+    it(`leaves no process between, passes the command's text unchanged, and its exit status, under ${shell}`, () => {
+      const text = "printf '%s' \"$$ $PPID a  b\"; : '\\''\n# \"; exit 42"
+      const command = "printf '%s' \"$$ $PPID $1\"\nexit 42"
+      for (const environment of [[], [["A", "b"]] as const]) {
+        assert.strictEqual(commandFor({ _tag: "Exec", command: text }, context(environment)).at(-1), text)
+        const { pid, status, stdout } = runs(commandFor({ _tag: "Exec", command }, context(environment)), sh)
+        assert.deepStrictEqual({ status, stdout }, { status: 42, stdout: `${pid} ${process.pid} ` })
+      }
+    })
+  }
+
+  it("takes no variable that a shell would evaluate", () => {
+    for (const name of ["HISTCMD", "LINENO", "OPTIND", "RANDOM", "SECONDS", "SRANDOM"]) {
+      assert.isFalse(isEnvironmentName(name))
+    }
+  })
+
+  it("lets PATH be the client's, and still finds what it was given with a path", () => {
+    const { stdout } = runs(commandFor({ _tag: "Exec", command: "echo $PATH" }, context([["PATH", "/nowhere"]])))
+    assert.strictEqual(stdout, "/nowhere\n")
+  })
+
+  it("tells the program its terminal's type, in place of a variable of that name", () => {
+    const terminal = { term: "xterm-256color", modes: new Map([[53, 0], [1, 42]]) }
+    const channel: ProgramContext = { environment: new Map([["TERM", "dumb"]]), terminal }
+    for (const request of requests) {
+      assert.strictEqual(environmentOf(runs(commandFor(request, channel)).stdout).get("TERM"), "xterm-256color")
+    }
+    const untyped = { ...channel, terminal: { ...terminal, term: "" } }
+    assert.strictEqual(
+      environmentOf(runs(commandFor({ _tag: "Shell" }, untyped)).stdout).get("TERM"),
+      "dumb"
+    )
+  })
+
+  it("is the program's alone where there is nothing to set", () => {
+    assert.deepStrictEqual(commandFor({ _tag: "Exec", command: "" }, context()), ["/bin/sh", "-c", ""])
+    assert.deepStrictEqual(commandFor({ _tag: "Shell" }, context()), ["/bin/sh", "-c", "exec env -0"])
+    assert.deepStrictEqual(commandFor({ _tag: "Subsystem", name: "sftp" }, context()), [printsEnvironment])
+  })
+
+  it("is refused where there is none: an empty shell command, a subsystem that is not configured", () => {
+    assert.deepStrictEqual(program({ _tag: "Shell" }, context([["A", "b"]]), { ...pod, shellCommand: [] }), {
+      _tag: "Refuse",
+      detail: "Shells are switched off here: name a program to run."
+    })
+    for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty", "", "SFTP"]) {
+      assert.deepStrictEqual(program({ _tag: "Subsystem", name }, context(), pod), {
+        _tag: "Refuse",
+        detail: `There is no subsystem ${JSON.stringify(name)} here.`
+      })
+    }
+  })
+
+  it("is refused where a NUL would cut an argument short", () => {
+    const terminal = { term: "xterm\0", modes: new Map() }
+    for (
+      const asked of [
+        program({ _tag: "Exec", command: "rm a\0b" }, context(), pod),
+        program({ _tag: "Exec", command: "rm a\0b" }, context([["A", "b"]]), pod),
+        program({ _tag: "Shell" }, context([["A", "b\0c"]]), pod),
+        program({ _tag: "Shell" }, { ...context(), terminal }, pod)
+      ]
+    ) {
+      assert.deepStrictEqual(asked, {
+        _tag: "Refuse",
+        detail: "A program's arguments and environment cannot hold a NUL character."
+      })
+    }
+  })
+
+  it.effect.prop(
+    "is refused in one printable line, whatever the subsystem is called",
+    {
+      pieces: Schema.Array(Schema.Union([Schema.String, Schema.Literals(["\u001b[2J", "\u009b31m", "\u007f", "\n"])]))
+    },
+    ({ pieces }) =>
+      Effect.sync(() => {
+        const asked = program({ _tag: "Subsystem", name: `x${pieces.join("")}` }, context(), pod)
+        assert.strictEqual(asked._tag, "Refuse")
+        if (asked._tag === "Refuse") assert.match(asked.detail, /^There is no subsystem "\P{Cc}*" here\.$/u)
+      }),
+    { arbitrary: { runs: 300 } }
+  )
+
+  it.effect.prop(
+    "takes as names of variables what a shell can export, and nothing else",
+    { name: Schema.Union([Schema.String, Schema.String.check(Schema.isPattern(/^[A-Z_][A-Z0-9_]{0,8}[\n=-]?$/))]) },
+    ({ name }) =>
+      Effect.sync(() => {
+        const plain = name !== "" && Array.from(name).every((letter) => /[A-Za-z0-9_]/.test(letter)) &&
+          !/[0-9]/.test(name[0] ?? "")
+        assert.strictEqual(isEnvironmentName(name), plain)
+      }),
+    { arbitrary: { runs: 500 } }
+  )
+})
