@@ -45,8 +45,9 @@ const longestValueShown = 80
 const renderValue = (value: unknown, path: ReadonlyArray<PropertyKey>): string => {
   if (path.some((key) => secretKeys.has(key))) return "a secret value"
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "a map"
-  if (typeof value === "string" && (secretMaps.has(path.at(-1)) || path.some((key) => opaqueKeys.has(key)))) {
-    return "a text"
+  if (secretMaps.has(path.at(-1)) || path.some((key) => opaqueKeys.has(key))) {
+    if (typeof value === "string") return "a text"
+    if (typeof value === "number") return "a number"
   }
   const text = JSON.stringify(value) ?? "nothing"
   return text.length > longestValueShown ? `${text.slice(0, longestValueShown)}…` : text
