@@ -68,6 +68,8 @@ describe("a network connection's handler", () => {
       assert.strictEqual(refused.message, "handshake already complete")
       yield* settled
       assert.lengthOf(yield* world.manifests, 1)
+      yield* handler.onDisconnect
+      assert.deepStrictEqual(yield* world.livePods, [], "the refused handshake took the first one's pod out of reach")
     }))
 
   it.effect("refuses a handshake after the end, whether there was one before or not", () =>
