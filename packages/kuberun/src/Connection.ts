@@ -1,7 +1,7 @@
 /**
  * One SSH connection: its pod and its session channels, in one scope.
  */
-import { Deferred, Effect, type Fiber, FiberSet, Random, type Scope, SubscriptionRef } from "effect"
+import { Deferred, Effect, type Fiber, FiberSet, Random, Scope, SubscriptionRef } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import { type Config, consoleContainer } from "./Config.ts"
 import type { PodRef } from "./Pod.ts"
@@ -55,6 +55,8 @@ export const open = Effect.fn("Connection.open")(function*(
   const activity = yield* SubscriptionRef.make("asking for a pod")
   const started = yield* Deferred.make<PodLifetime.RunningPod, PodStartError>()
 
+  // Opened before the fiber that starts the pod, so that it closes after that: no request follows on the deletion.
+  const podScope = yield* Scope.fork(yield* Effect.scope)
   yield* PodLifetime.acquire({
     manifest,
     container: consoleContainer(config.pod).name,
@@ -66,6 +68,7 @@ export const open = Effect.fn("Connection.open")(function*(
     Effect.tapError((error) => Effect.logWarning(error.message)),
     Deferred.into(started),
     Effect.annotateLogs(annotations),
+    Scope.provide(podScope),
     Effect.forkScoped
   )
 

@@ -164,6 +164,18 @@ describe("a network connection's handler", () => {
       assert.deepStrictEqual(yield* world.livePods, [])
     }))
 
+  it.effect("asks for no pod once its deletion has begun, though the first request's answer was lost", () =>
+    Effect.gen(function*() {
+      const { handler, world } = yield* accept({ creates: ["answerLost"], deletes: ["fault", "fault", "fault"] })
+      yield* handler.onHandshakeSuccess("demo")
+      yield* settled
+      const ending = yield* run(handler.onDisconnect)
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(ending)
+      assert.lengthOf(yield* world.manifests, 1)
+      assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
   it.effect("serves no channel after the end", () =>
     Effect.gen(function*() {
       const { handler, world } = yield* accept()
