@@ -8,7 +8,7 @@ class Running extends Context.Service<Running, Service>()("test/Running") {
 
 /** A client in a terminal of 90 columns and 30 rows; `$TTY` in the file `tty` is the terminal to resize. */
 const inTerminal = (command: string) =>
-  `exec script -qec 'stty cols 90 rows 30; tty > tty; exec $SSH -tt ${command}' /dev/null`
+  `exec script -qec 'stty cols 90 rows 30; tty > tty; TERM=dumb exec $SSH -tt ${command}' /dev/null`
 
 describe("a session, seen by the OpenSSH client", () => {
   it.layer(Running.layer, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
@@ -51,11 +51,13 @@ describe("a session, seen by the OpenSSH client", () => {
 
     it.effect("has a terminal with TERM, size and modes where it asks for one, and none where not", () =>
       Effect.gen(function*() {
-        const { run } = yield* Running
-        const { out } = yield* run(
-          `script -qec 'stty cols 90 rows 30 erase ^H; TERM=vt220 exec $SSH -tt "echo \\$TERM; stty size; stty -a | grep -o \\"erase = ..\\""' /dev/null </dev/null`
+        const { run, script } = yield* Running
+        const client = yield* script(
+          `script -qec 'stty cols 90 rows 30 erase ^H; TERM=vt220 exec $SSH -tt "echo \\$TERM; stty size; stty -a | grep -o \\"; erase = ..\\""' /dev/null`,
+          "open"
         )
-        assert.strictEqual(out.replaceAll("\r", ""), "vt220\n30 90\nerase = ^H\n")
+        assert.strictEqual(yield* client.exit, 0)
+        assert.strictEqual((yield* client.stdout).replaceAll("\r", ""), "vt220\n30 90\n; erase = ^H\n")
         const without = yield* run(`$SSH 'tty; test -t 1 || echo no terminal'`)
         assert.strictEqual(without.out, "not a tty\nno terminal\n")
       }))
@@ -99,7 +101,7 @@ describe("a session, seen by the OpenSSH client", () => {
         const { run } = yield* Running
         const { code, out } = yield* run(`
           head -c 3000000 /dev/urandom > 'a file'
-          printf 'put "a file" "there"\\nget there back\\nrm there\\n' | $SFTP -b - > /dev/null && cmp 'a file' back && echo same
+          printf 'put "a file" "there"\\nget there back\\nrm there\\n' | $SFTP > /dev/null && cmp 'a file' back && echo same
           $SSH -s nosuch
         `)
         assert.strictEqual(out, "same\n")

@@ -5,13 +5,14 @@
  * may have made the pod all the same.
  */
 import { Clock, Deferred, Duration, Effect, Fiber, Ref, Schedule, type Scope, Stream, SubscriptionRef } from "effect"
-import { Cluster, type ClusterError, isTransient, type PodEvent } from "./Cluster.ts"
+import { Cluster, type ClusterError, isTransient, type PodEvent, type PodNotice } from "./Cluster.ts"
 import type { Pod, PodManifest, PodRef } from "./Pod.ts"
-import { type PodReadiness, podReadiness } from "./PodReadiness.ts"
+import { notRunning, type PodReadiness, podReadiness } from "./PodReadiness.ts"
 import { answered, type Creation, notSent, remove, unanswered } from "./PodRemoval.ts"
 import { NotReadyInTime, PodDeleted, PodEnded, PodFailed, PodStartError, Refused } from "./PodStartError.ts"
 import { isFrom } from "./PodTemplate.ts"
 import { observe } from "./PodWatch.ts"
+import { clusterSentence } from "./Sentences.ts"
 
 /** A pod that is ready for programs. */
 export interface RunningPod {
@@ -20,7 +21,10 @@ export interface RunningPod {
   readonly container: string
   /** Fails when the pod is no more, though its scope is still open: deleted from outside, evicted, ended. */
   readonly ended: Effect.Effect<never, PodEnded>
-  /** Asks the API server now whether the pod has ended, and fails if so. Anything else, also no answer, succeeds. */
+  /**
+   * Asks the API server now whether the pod, or the container in it, has ended, and fails if so. Anything else, also no
+   * answer, succeeds.
+   */
   readonly check: Effect.Effect<void, PodEnded>
 }
 
@@ -47,7 +51,8 @@ const createBackoff = Schedule.min([Schedule.exponential("250 millis"), Schedule
  */
 const create = Effect.fn("PodLifetime.create")(function*(
   manifest: PodManifest,
-  creation: Ref.Ref<Creation>
+  creation: Ref.Ref<Creation>,
+  activity: SubscriptionRef.SubscriptionRef<string>
 ): Effect.fn.Return<Pod, ClusterError, Cluster> {
   const cluster = yield* Cluster
   const attempt = Effect.gen(function*() {
@@ -67,7 +72,9 @@ const create = Effect.fn("PodLifetime.create")(function*(
       ),
       Effect.tapError((error) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.set(creation, unanswered(before, error, now)))
-      )
+      ),
+      // Where it is tried again, this is what the user waits for.
+      Effect.tapError((error) => SubscriptionRef.set(activity, clusterSentence(error)))
     )
     yield* Ref.set(creation, answered(before, pod))
     return pod
@@ -119,11 +126,12 @@ export const acquire = Effect.fn("PodLifetime.acquire")(function*(
   )
 
   const start = Effect.gen(function*() {
-    const created = yield* create(manifest, creation).pipe(
+    const created = yield* create(manifest, creation, activity).pipe(
       Effect.mapError((error) => startFailed(new Refused({ error })))
     )
     yield* Effect.logInfo("pod created")
     const ready = yield* Deferred.make<void, PodStartError>()
+    const pulling = yield* Ref.make<string | undefined>(undefined)
     const ended = yield* Deferred.make<never, PodEnded>()
     const end = (reason: PodFailed | PodDeleted) =>
       Deferred.fail(ready, startFailed(reason)).pipe(
@@ -139,20 +147,29 @@ export const acquire = Effect.fn("PodLifetime.acquire")(function*(
       }
       const readiness = podReadiness(event.pod, container)
       if (readiness._tag === "Ready") return yield* Deferred.succeed(ready, undefined)
-      if (readiness._tag === "Starting") return yield* SubscriptionRef.set(activity, readiness.activity)
+      if (readiness._tag === "Starting") {
+        return yield* SubscriptionRef.set(activity, (yield* Ref.get(pulling)) ?? readiness.activity)
+      }
       const reason = endOf(readiness)
       return reason === undefined ? undefined : yield* end(reason)
     })
     yield* Effect.forkScoped(Stream.runForEach(observe(ref), onEvent))
-    yield* Effect.forkScoped(pullNotices(created, activity, ready))
+    yield* Effect.forkScoped(pullNotices(created, activity, pulling, ready))
     yield* Deferred.await(ready)
 
-    const check = cluster.readPod(ref).pipe(
-      Effect.flatMap((pod) => onEvent({ _tag: "Present", pod })),
-      Effect.catch((error) => error.reason._tag === "NotFound" ? onEvent({ _tag: "Absent" }) : Effect.void),
-      Effect.andThen(Deferred.isDone(ended)),
-      Effect.flatMap((done) => done ? Deferred.await(ended) : Effect.void)
-    )
+    const check = Effect.gen(function*() {
+      const event = yield* cluster.readPod(ref).pipe(
+        Effect.map((pod): PodEvent => ({ _tag: "Present", pod })),
+        Effect.catch((error) =>
+          Effect.succeed<PodEvent | undefined>(error.reason._tag === "NotFound" ? { _tag: "Absent" } : undefined)
+        )
+      )
+      if (event === undefined) return
+      yield* onEvent(event)
+      if (yield* Deferred.isDone(ended)) return yield* Deferred.await(ended)
+      const fault = event._tag === "Present" ? notRunning(event.pod, container) : undefined
+      if (fault !== undefined) return yield* new PodEnded({ pod: ref.name, reason: new PodFailed(fault) })
+    })
     return { ref, container, ended: Deferred.await(ended), check } satisfies RunningPod
   })
 
@@ -169,20 +186,31 @@ export const acquire = Effect.fn("PodLifetime.acquire")(function*(
   )
 })
 
-/** The kubelet says in an Event, and nowhere else, that it is pulling an image. Without that right nothing is lost. */
+/** What an Event of the kubelet's says about the pull of an image; `undefined` where it says nothing about one. */
+const pullActivity = ({ message, reason }: PodNotice): { readonly pulling: string | undefined } | undefined => {
+  const image = /image "([^"]+)"/.exec(message)?.[1]
+  if (reason === "Pulling" && image !== undefined) return { pulling: `pulling image ${image}` }
+  return reason === "Pulled" || reason === "Failed" || reason === "BackOff" ? { pulling: undefined } : undefined
+}
+
+/**
+ * The kubelet says in an Event, and nowhere else, that it is pulling an image: until it has, that goes before what the
+ * pod's status says. Without the right to see Events nothing is lost.
+ */
 const pullNotices = (
   pod: Pod,
   activity: SubscriptionRef.SubscriptionRef<string>,
+  pulling: Ref.Ref<string | undefined>,
   ready: Deferred.Deferred<void, PodStartError>
 ) =>
   Cluster.use((cluster) =>
     cluster.podNotices({ ...pod.metadata, uid: pod.metadata.uid ?? "" }).pipe(
-      Stream.runForEach((notice) => {
-        const image = /image "([^"]+)"/.exec(notice.message)?.[1]
-        return notice.reason === "Pulling" && image !== undefined
-          ? SubscriptionRef.set(activity, `pulling image ${image}`)
-          : Effect.void
-      }),
+      Stream.runForEach(Effect.fnUntraced(function*(notice) {
+        const said = pullActivity(notice)
+        if (said === undefined) return
+        yield* Ref.set(pulling, said.pulling)
+        if (said.pulling !== undefined) yield* SubscriptionRef.set(activity, said.pulling)
+      })),
       Effect.catch((error) => Effect.logDebug(error.message)),
       Effect.raceFirst(Effect.exit(Deferred.await(ready)))
     )

@@ -115,3 +115,20 @@ export const podReadiness = (pod: Pod, container: string): PodReadiness => {
   }
   return holding[0] ?? starting(startingActivity(pod))
 }
+
+/**
+ * Why no program can run in the container `container` of a pod that was ready before: it is not running now. A
+ * container that was started anew runs.
+ */
+export const notRunning = (
+  pod: Pod,
+  container: string
+): { readonly reason: string; readonly detail: string } | undefined => {
+  const console = pod.status?.containerStatuses?.find((status) => status.name === container)
+  if (console === undefined || console.state?.running !== undefined) return undefined
+  const { terminated, waiting } = console.state ?? {}
+  return {
+    reason: waiting?.reason ?? terminated?.reason ?? "NotRunning",
+    detail: `container ${container} is not running${describeExit(console)}`
+  }
+}

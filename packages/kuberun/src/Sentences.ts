@@ -14,7 +14,8 @@ export const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, 
 /** The same for a part of a sentence of ours: Kubernetes' own sentences often bring their full stop, or are empty. */
 const clause = (text: string): string => printable(text).replace(/[.\s]+$/, "") || "no reason given"
 
-const clusterSentence = (error: ClusterError): string => {
+/** What the cluster said, in words that fit behind a colon. */
+export const clusterSentence = (error: ClusterError): string => {
   const detail = clause(error.reason.detail)
   switch (error.reason._tag) {
     case "Unreachable":
@@ -52,7 +53,7 @@ export const podSentence = (error: PodStartError | PodEnded): string => {
   if (error instanceof PodEnded) {
     return error.reason._tag === "PodDeleted"
       ? `Your pod ${error.pod} was deleted, so this session ends.`
-      : `Your pod ${error.pod} has ended, so this session ends: ${clause(failureSentence(error.reason))}.`
+      : `Your pod ${error.pod} has ended under this session: ${clause(failureSentence(error.reason))}.`
   }
   switch (error.reason._tag) {
     case "Refused":
@@ -79,5 +80,5 @@ const missingExecutable = /executable file.*not found|no such file or directory/
 /** The container runtime did not start the program `command`. */
 export const notStartedSentence = (command: ReadonlyArray<string>, detail: string): string =>
   missingExecutable.test(detail)
-    ? `The image of your pod has no ${printable(command[0] ?? "program")}: ${clause(detail)}.`
+    ? `The image of your pod has no ${printable(command[0] ?? "program")}, which this session needs.`
     : `Your program could not be run: ${clause(detail)}.`

@@ -7,7 +7,7 @@ import { stderr, type TerminalSize } from "./Output.ts"
 import type { RunningPod } from "./PodLifetime.ts"
 import type { PodEnded, PodStartError } from "./PodStartError.ts"
 import { withProgress } from "./Progress.ts"
-import { execSentence, notStartedSentence, podSentence } from "./Sentences.ts"
+import { execSentence, notStartedSentence, podSentence, printable } from "./Sentences.ts"
 import type { ChannelClosed, ExitStatus, SessionChannel } from "./Ssh.ts"
 
 /** The pod of a session's connection, which may still be starting. */
@@ -81,7 +81,8 @@ const run = Effect.fnUntraced(function*(channel: SessionChannel, pod: SessionPod
   ])
 })
 
-const mayBeThePods = (exit: ExecExit): boolean => exit._tag === "Exited" && killedCodes.has(exit.code)
+/** Whether the end may be the pod's or its container's rather than the program's own. */
+const mayBeThePods = (exit: ExecExit): boolean => exit._tag === "NotStarted" || killedCodes.has(exit.code)
 
 const endedByPod = (error: PodEnded): ExitStatus => ({ _tag: "Signaled", signal: "KILL", message: error.message })
 
@@ -100,7 +101,10 @@ export const runProgram = (
     Effect.flatMap((exit) =>
       exit._tag === "Exited"
         ? Effect.succeed<ExitStatus>(exit)
-        : told(notStartedSentence(asked.command, exit.detail), failure)
+        : Effect.andThen(
+          Effect.logWarning(`the program was not started: ${printable(exit.detail)}`),
+          told(notStartedSentence(asked.command, exit.detail), failure)
+        )
     ),
     Effect.tapError((error: ClusterError | PodStartError | PodEnded | ChannelClosed) =>
       Effect.logWarning(error.message)

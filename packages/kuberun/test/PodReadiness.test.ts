@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import type { ContainerState, ContainerStatus, Pod, PodStatus } from "kuberun"
-import { podReadiness } from "../src/PodReadiness.ts"
+import { notRunning, podReadiness } from "../src/PodReadiness.ts"
 
 const running: ContainerState = { running: {} }
 const waiting = (reason?: string, message?: string): ContainerState => ({
@@ -273,4 +273,27 @@ describe("a pod that runs", () => {
       }),
     { arbitrary: { runs: 1000 } }
   )
+})
+
+describe("a container that a program was not started in", () => {
+  const phase = { phase: "Running", conditions: [scheduled] }
+
+  it("is told by its reason and its last exit code where it does not run", () => {
+    const statuses = [{ name: "shell", state: waiting("CrashLoopBackOff"), lastState: ended(3) }]
+    assert.deepStrictEqual(notRunning(pod({ ...phase, containerStatuses: statuses }), "shell"), {
+      reason: "CrashLoopBackOff",
+      detail: "container shell is not running: its last run ended with exit code 3"
+    })
+    const oom = [{ name: "shell", state: ended(137, "OOMKilled") }]
+    assert.deepStrictEqual(notRunning(pod({ ...phase, containerStatuses: oom }), "shell"), {
+      reason: "OOMKilled",
+      detail: "container shell is not running: its last run ended with exit code 137 (OOMKilled)"
+    })
+  })
+
+  it("is not at fault where it runs, or nothing is known of it", () => {
+    const statuses = [{ name: "proxy", state: ended(1) }, { name: "shell", state: running }]
+    assert.isUndefined(notRunning(pod({ ...phase, containerStatuses: statuses }), "shell"))
+    assert.isUndefined(notRunning(pod(phase), "shell"))
+  })
 })

@@ -116,7 +116,7 @@ export const start = Effect.fn("Service.start")(function*(options: ServiceOption
     SSH: `ssh ${always} -p ${port} demo@127.0.0.1`,
     SSH_OPTIONS: `${always} -p ${port}`,
     SCP: `scp -O ${always} -P ${port}`,
-    SFTP: `sftp ${always} -P ${port} demo@127.0.0.1`,
+    SFTP: `sftp -b - ${always} -P ${port} demo@127.0.0.1`,
     HOST: "demo@127.0.0.1",
     KUBECONFIG: kubeconfig,
     LC_ALL: "C.UTF-8"
