@@ -97,7 +97,7 @@ describe("bytes, seen by the OpenSSH client", () => {
         const { run } = yield* Running
         const { out } = yield* run(`
           ${large} | ${sum}
-          ${large} | $SSH '${large}; exit 6' | ${sum}; echo \${PIPESTATUS[1]}
+          ${large} | $SSH '${large}; exit 6' | ${sum}; echo \${PIPESTATUS[2]}
         `)
         const [made, arrived, code] = out.split("\n")
         assert.strictEqual(arrived, made)
@@ -122,7 +122,7 @@ describe("bytes, seen by the OpenSSH client", () => {
         const { run } = yield* Running
         const { out } = yield* run(`
           seq 2000000 | ${sum}
-          seq 2000000 | $SSH -o LogLevel=DEBUG1 -o RekeyLimit=1M cat 2> log | ${sum}
+          seq 2000000 | $SSH -v -o RekeyLimit=1M cat 2> log | ${sum}
           grep -c 'SSH2_MSG_NEWKEYS received' log
         `)
         const [made, arrived, keys] = out.split("\n")
@@ -158,13 +158,16 @@ describe("backpressure, seen by the OpenSSH client", () => {
     const connected = Effect.gen(function*() {
       const { folder, run, script } = yield* Running
       const control = `${folder}/control`
-      yield* Effect.addFinalizer(() => run(`$SSH -S ${control} -O exit`))
+      const leave = run(`$SSH -S ${control} -O exit`)
+      yield* Effect.addFinalizer(() => leave)
       yield* run(`$SSH -M -S ${control} -fN`)
       return {
         ssh: `$SSH -S ${control}`,
         inPod: (command: string) => Effect.map(run(`$SSH -S ${control} '${command}'`), ({ out }) => out.trim()),
         local: (command: string) => Effect.map(run(command), ({ out }) => out.trim()),
-        script
+        // A shell's end alone is not the end of what it started: the connection's is.
+        script: (text: string, stdin?: "open") =>
+          Effect.tap(script(text, stdin), () => Effect.addFinalizer(() => leave))
       }
     })
 
@@ -235,7 +238,13 @@ describe("backpressure, seen by the OpenSSH client", () => {
           for (let key = 0; key < 20; key++) {
             yield* typist.write(`key${key}\n`)
             // Once by the terminal, once by the program.
-            yield* typist.stdoutMatch(new RegExp(`key${key}\r\nkey${key}\r\n`))
+            yield* typist.stdoutMatch(new RegExp(`key${key}\r\nkey${key}\r\n`)).pipe(
+              Effect.timeoutOrElse({
+                duration: "10 seconds",
+                orElse: () =>
+                  Effect.flatMap(typist.stdout, (text) => Effect.die(new Error(`no echo of key${key}: ${text}`)))
+              })
+            )
           }
           yield* grows(moving)
         })))
