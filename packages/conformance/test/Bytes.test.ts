@@ -158,14 +158,14 @@ describe("backpressure, seen by the OpenSSH client", () => {
     const connected = Effect.gen(function*() {
       const { folder, run, script } = yield* Running
       const control = `${folder}/control`
-      const leave = run(`$SSH -S ${control} -O exit`)
+      const leave = run(`touch gate; $SSH -S ${control} -O exit`)
       yield* Effect.addFinalizer(() => leave)
-      yield* run(`$SSH -M -S ${control} -fN`)
+      yield* run(`rm -f gate; $SSH -M -S ${control} -fN`)
       return {
         ssh: `$SSH -S ${control}`,
         inPod: (command: string) => Effect.map(run(`$SSH -S ${control} '${command}'`), ({ out }) => out.trim()),
         local: (command: string) => Effect.map(run(command), ({ out }) => out.trim()),
-        // A shell's end alone is not the end of what it started: the connection's is.
+        // A shell's end alone is not the end of what it started: the connection's is, and the gate's opening.
         script: (text: string, stdin?: "open") =>
           Effect.tap(script(text, stdin), () => Effect.addFinalizer(() => leave))
       }
@@ -175,11 +175,11 @@ describe("backpressure, seen by the OpenSSH client", () => {
       Effect.scoped(Effect.gen(function*() {
         const { inPod, local, script, ssh } = yield* connected
         const client = yield* script(
-          `mkfifo gate; ${ssh} '${counted("progress")}' | { read -r _ < gate; ${sum}; }; rm gate`
+          `${ssh} '${counted("progress")}' | { until test -e gate; do sleep 0.1; done; ${sum}; }`
         )
         const stalledAt = yield* standsStill(inPod("cat progress 2>/dev/null"))
         assert.isBelow(stalledAt, mostUnderWay)
-        yield* local("echo go > gate")
+        yield* local("touch gate")
         assert.strictEqual(yield* client.exit, 0)
         assert.strictEqual(
           yield* client.stdout,
@@ -207,9 +207,9 @@ describe("backpressure, seen by the OpenSSH client", () => {
       Effect.scoped(Effect.gen(function*() {
         const { inPod, local, script, ssh } = yield* connected
         const client = yield* script(
-          `mkfifo gate; ${ssh} '{ ${
+          `${ssh} '{ ${
             counted("flood")
-          }; } & read -r line; echo "$line" > heard; wait' | { read -r _ < gate; cat > /dev/null; }; rm gate`,
+          }; } & read -r line; echo "$line" > heard; wait' | { until test -e gate; do sleep 0.1; done; cat > /dev/null; }`,
           "open"
         )
         assert.isBelow(yield* standsStill(inPod("cat flood 2>/dev/null")), mostUnderWay)
@@ -218,7 +218,7 @@ describe("backpressure, seen by the OpenSSH client", () => {
           yield* eventually(inPod("cat heard 2>/dev/null"), (heard) => heard !== ""),
           "let me through"
         )
-        yield* local("echo go > gate")
+        yield* local("touch gate")
         assert.strictEqual(yield* client.exit, 0)
       })))
 
