@@ -234,7 +234,9 @@ describe("backpressure, seen by the OpenSSH client", () => {
           yield* script(`${source}${ssh} ${bulk}`)
           const moving = inPod("cat bulk 2>/dev/null || echo 0")
           yield* grows(moving)
-          const typist = yield* script(`exec script -qec "${ssh} -tt cat" /dev/null`, "open")
+          const typist = yield* script(`exec script -qec "${ssh} -tt 'echo listening; cat'" /dev/null`, "open")
+          // Before that, the client's own terminal would still echo.
+          yield* typist.stdoutMatch(/listening/)
           for (let key = 0; key < 20; key++) {
             yield* typist.write(`key${key}\n`)
             // Once by the terminal, once by the program.
