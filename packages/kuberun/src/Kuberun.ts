@@ -16,8 +16,8 @@ export interface KuberunStatus {
 }
 
 /**
- * How long a client may take to open a channel and hear on it that there is no pod; then its connection, which is of
- * no use any more, is closed.
+ * How long a client may take to open a channel and hear on it that there is no pod, and again until its last channel is
+ * closed; then its connection, which is of no use any more, is.
  */
 const farewell = "10 seconds"
 
@@ -86,7 +86,10 @@ const serve = Effect.fn("Kuberun.handle")(function*(
     )
     yield* onPod(opened.pod)
     const accept = Stream.runForEach(connection.sessions, opened.serve)
-    const podOver = opened.podOver.pipe(Effect.andThen(Effect.sleep(farewell)), Effect.andThen(opened.idle))
+    const podOver = opened.podOver.pipe(
+      Effect.andThen(Effect.sleep(farewell)),
+      Effect.andThen(Effect.timeoutOption(opened.idle, farewell))
+    )
     yield* Effect.raceAllFirst([accept, podOver, opened.crashed])
   }))
 })

@@ -2,9 +2,9 @@
  * Deleting a pod, whatever is known of its creation. It is what stands at the end of every pod's scope: it ends within
  * its time limit and never fails.
  */
-import { Clock, Duration, Effect, Fiber, Schedule } from "effect"
-import { Cluster, type ClusterError, isAmbiguous, isTransient } from "./Cluster.ts"
-import type { Pod, PodManifest, PodRef } from "./Pod.ts"
+import { Clock, Duration, Effect, Fiber, Ref, Schedule } from "effect"
+import { Cluster, type ClusterError, isAmbiguous } from "./Cluster.ts"
+import type { Pod, PodManifest } from "./Pod.ts"
 import { isFrom } from "./PodTemplate.ts"
 
 /** What is known of a pod's creation. */
@@ -37,7 +37,7 @@ export const unanswered = (creation: Creation, error: ClusterError, now: number)
   unansweredAt: isAmbiguous(error) ? now : creation.unansweredAt
 })
 
-/** How long an answer that is still to come is waited for. */
+/** How long an answer that is still to come is waited for before its pod is looked for beside it. */
 const answerPatience = Duration.seconds(3)
 
 /**
@@ -49,34 +49,53 @@ const settlingTime = Duration.seconds(5)
 /** Half a second, doubled up to five; spread so that many pods do not ask at once. */
 const backoff = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("5 seconds")]).pipe(Schedule.jittered)
 
-/** Deletes the pod with this identity, trying again where that may help. True once it is gone or going. */
-const deleteIdentity = (pod: PodRef, uid: string) =>
-  Cluster.use((cluster) => cluster.deletePod(pod, { uid })).pipe(
-    Effect.catchIf(
-      // Conflict: under this name there is another pod by now, which is not ours to delete.
-      (error) => error.reason._tag === "NotFound" || error.reason._tag === "Conflict",
-      () => Effect.void
-    ),
-    Effect.retry({ schedule: backoff, while: isTransient })
-  )
+/**
+ * Every fault is worth another try here, also one that would end a start at once: credentials are renewed, a policy's
+ * webhook comes back, and a pod left behind costs more than a few calls.
+ */
+const insist = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.retry(call, { schedule: backoff })
 
 const readOwn = (manifest: PodManifest) =>
   Cluster.use((cluster) => cluster.readPod(manifest.metadata)).pipe(
     Effect.map((pod) => isFrom(manifest, pod) ? pod.metadata.uid : undefined),
     Effect.catchIf((error) => error.reason._tag === "NotFound", () => Effect.succeed(undefined)),
-    Effect.retry({ schedule: backoff, while: isTransient })
+    insist
   )
 
-/** Looks for pods that a lost request made or makes, until it can no longer be under way, and deletes what it finds. */
-const deleteWhatAppears = Effect.fnUntraced(function*(manifest: PodManifest, unansweredAt: number) {
-  const look = readOwn(manifest).pipe(
-    Effect.flatMap((uid) => uid === undefined ? Effect.void : deleteIdentity(manifest.metadata, uid)),
-    Effect.andThen(Clock.currentTimeMillis)
+/** Deletes the pod with this identity, trying again until it is gone or going. */
+const deleteIdentity = (manifest: PodManifest, uid: string) =>
+  Cluster.use((cluster) => cluster.deletePod(manifest.metadata, { uid })).pipe(
+    Effect.catchIf((error) => error.reason._tag === "NotFound", () => Effect.void),
+    // Under this name there is another pod by now, which is not ours to delete; or a webhook said no with this status.
+    Effect.catchIf(
+      (error) => error.reason._tag === "Conflict",
+      (error) => Effect.flatMap(readOwn(manifest), (found) => found === uid ? Effect.fail(error) : Effect.void)
+    ),
+    Effect.tapError((error) => Effect.logWarning(error.message)),
+    insist
   )
-  yield* look.pipe(Effect.repeat({
-    schedule: Schedule.spaced("500 millis"),
-    until: (now) => now - unansweredAt >= Duration.toMillis(settlingTime)
-  }))
+
+/**
+ * Looks for pods that an unanswered request made or makes, and deletes what it finds, until none can appear any more:
+ * the request under way was answered, or its pod was found, and those before it have had their time.
+ */
+const deleteWhatAppears = Effect.fnUntraced(function*(manifest: PodManifest, { request, unansweredAt }: Creation) {
+  // From here on the time is counted: a request that fails only now may be as late as any other.
+  const quietSince = yield* Ref.make(unansweredAt ?? 0)
+  const found = yield* Ref.make(false)
+  const look = Effect.gen(function*() {
+    const underWay = request !== undefined && request.pollUnsafe() === undefined && !(yield* Ref.get(found))
+    const uid = yield* readOwn(manifest)
+    const now = yield* Clock.currentTimeMillis
+    if (uid !== undefined) {
+      yield* Ref.set(found, true)
+      yield* deleteIdentity(manifest, uid)
+    }
+    if (underWay) yield* Ref.set(quietSince, now)
+    return !underWay && now - (yield* Ref.get(quietSince)) >= Duration.toMillis(settlingTime)
+  })
+  yield* look.pipe(Effect.repeat({ schedule: Schedule.spaced("500 millis"), until: (settled) => settled }))
 })
 
 const afterAnswer = Effect.fnUntraced(function*(creation: Creation) {
@@ -88,15 +107,14 @@ const afterAnswer = Effect.fnUntraced(function*(creation: Creation) {
     Effect.timeoutOrElse({
       duration: answerPatience,
       orElse: () => Effect.succeed<Creation>({ ...creation, unansweredAt: now })
-    }),
-    Effect.ensuring(Fiber.interrupt(creation.request))
+    })
   )
 })
 
 const removeKnown = Effect.fnUntraced(function*(manifest: PodManifest, creation: Creation) {
-  const { uid, unansweredAt } = yield* afterAnswer(creation)
-  if (uid !== undefined) yield* deleteIdentity(manifest.metadata, uid)
-  if (unansweredAt !== undefined) yield* deleteWhatAppears(manifest, unansweredAt)
+  const known = yield* afterAnswer(creation)
+  if (known.uid !== undefined) yield* deleteIdentity(manifest, known.uid)
+  if (known.unansweredAt !== undefined) yield* deleteWhatAppears(manifest, known)
 })
 
 /** Deletes what `creation` says there is or may be, within `timeout`. False where a pod may be left behind. */
@@ -106,10 +124,10 @@ export const remove = (
   timeout: Duration.Duration
 ): Effect.Effect<boolean, never, Cluster> => {
   const left = (why: string) =>
-    Effect.as(Effect.logError(`pod ${manifest.metadata.name} is left behind: ${why}`), false)
+    Effect.as(Effect.logError(`pod ${manifest.metadata.name} may be left behind: ${why}`), false)
   return Effect.as(removeKnown(manifest, creation), true).pipe(
     Effect.timeoutOrElse({ duration: timeout, orElse: () => left("it could not be deleted in time") }),
-    Effect.catch((error: ClusterError) => left(error.message)),
-    Effect.catchCause((cause) => Effect.andThen(Effect.logDebug(cause), left("its deletion failed")))
+    Effect.catchCause((cause) => Effect.andThen(Effect.logDebug(cause), left("its deletion failed"))),
+    Effect.ensuring(creation.request === undefined ? Effect.void : Fiber.interrupt(creation.request))
   )
 }

@@ -4,38 +4,20 @@
 import { Effect, FiberSet, Queue, Stream } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import type { PodConfig } from "./Config.ts"
+import * as Environment from "./Environment.ts"
 import type { TerminalSize } from "./Output.ts"
-import { isEnvironmentName, program } from "./Program.ts"
+import { program } from "./Program.ts"
 import { runProgram, say, type SessionPod } from "./SessionProgram.ts"
 import type { SessionChannel, SessionRequest, TerminalModes } from "./Ssh.ts"
 
 /** What the channel's requests have said so far. */
 interface SessionState {
-  readonly environment: ReadonlyMap<string, string>
   readonly terminal: { readonly term: string; readonly modes: TerminalModes } | undefined
   readonly size: TerminalSize | undefined
   readonly started: boolean
 }
 
-const initial: SessionState = { environment: new Map(), terminal: undefined, size: undefined, started: false }
-
-/** The most variables that one channel may set (sshd's own limit), and the most characters in all of them. */
-const maxVariables = 1000
-const maxEnvironmentLength = 128 * 1024
-
-const environmentLength = (environment: ReadonlyMap<string, string>): number =>
-  [...environment].reduce((sum, [name, value]) => sum + name.length + value.length, 0)
-
-/** The environment with one more variable, or `undefined` where the variable or their number is not acceptable. */
-const withVariable = (
-  environment: ReadonlyMap<string, string>,
-  name: string,
-  value: string
-): ReadonlyMap<string, string> | undefined => {
-  if (!isEnvironmentName(name) || value.includes("\0")) return undefined
-  const next = new Map(environment).set(name, value)
-  return next.size <= maxVariables && environmentLength(next) <= maxEnvironmentLength ? next : undefined
-}
+const initial: SessionState = { terminal: undefined, size: undefined, started: false }
 
 /**
  * Serves the channel until it is closed. Every request is answered in its turn, at once; the program itself waits for
@@ -50,15 +32,14 @@ export const serve = Effect.fn("Session.serve")(function*(
     // Only the newest size matters: a client that resizes faster than the cluster takes it skips the ones between.
     const sizes = yield* Queue.sliding<TerminalSize>(1)
     const programs = yield* FiberSet.make<void, never>()
+    const environment = Environment.make()
 
     const onRequest = Effect.fnUntraced(function*(state: SessionState, request: SessionRequest) {
       const refuse = Effect.as(request.reply(false), state)
       const accept = (next: SessionState) => Effect.as(request.reply(true), next)
       switch (request._tag) {
-        case "Environment": {
-          const environment = withVariable(state.environment, request.name, request.value)
-          return yield* (state.started || environment === undefined ? refuse : accept({ ...state, environment }))
-        }
+        case "Environment":
+          return yield* (!state.started && environment.set(request.name, request.value) ? accept(state) : refuse)
         case "Terminal":
           return yield* (state.started || state.terminal !== undefined
             ? refuse
@@ -71,7 +52,7 @@ export const serve = Effect.fn("Session.serve")(function*(
         case "Exec":
         case "Subsystem": {
           if (state.started) return yield* refuse
-          const asked = program(request, state, config)
+          const asked = program(request, { environment: environment.variables, terminal: state.terminal }, config)
           if (asked._tag === "Refuse") {
             yield* say(channel, asked.detail, state.terminal !== undefined)
             return yield* refuse

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FakeCluster, FakeSsh } from "@kuberun/testkit"
+import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Fiber, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import { type Config, decodeConfig, Kuberun } from "kuberun"
 
 const upTo = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
@@ -10,10 +9,11 @@ const some = <const A extends ReadonlyArray<string>>(values: A) =>
 
 const faults = {
   creates: some(["ok", "answerLost", "late", "requestLost", "fault", "forbidden", "hangs"]),
-  deletes: some(["ok", "answerLost", "requestLost", "fault"]),
+  deletes: some(["ok", "answerLost", "requestLost", "fault", "forbidden"]),
   watches: some(["ok", "breaks", "silent"]),
   start: Schema.Literals(["ready", "imagePull", "never"]),
   startMillis: upTo(70_000),
+  createMillis: upTo(8_000),
   replaced: Schema.Boolean,
   replacedAfterMillis: upTo(90_000),
   hangUpMillis: upTo(100_000),
@@ -53,9 +53,9 @@ describe("a pod's lifetime", () => {
           yield* connection.open(client.channel)
           yield* Effect.forkChild(client.request({ _tag: "Shell" }))
         }
-        yield* TestClock.adjust(plan.hangUpMillis)
+        yield* Time.pass(plan.hangUpMillis)
         yield* plan.inGoodOrder ? connection.end : Effect.asVoid(Effect.forkChild(Fiber.interrupt(fiber)))
-        yield* TestClock.adjust("5 minutes")
+        yield* Time.pass("5 minutes")
 
         assert.isDefined(fiber.pollUnsafe(), "the connection's fiber has ended")
         assert.deepStrictEqual(yield* world.livePods, [], "a pod was left behind")
@@ -74,7 +74,7 @@ describe("a pod's lifetime", () => {
       const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, replacedAfterMillis: 5000 })
       const connection = yield* FakeSsh.makeConnection()
       const fiber = yield* handling(layer, connection)
-      yield* TestClock.adjust("6 seconds")
+      yield* Time.pass("6 seconds")
       yield* Fiber.interrupt(fiber)
       assert.lengthOf(yield* world.foreignPods, 1)
       assert.deepStrictEqual(yield* world.deletedPods, [])
@@ -89,7 +89,7 @@ describe("a pod's lifetime", () => {
       yield* connection.open(client.channel)
       assert.isTrue(yield* client.request({ _tag: "Exec", command: "true" }))
       yield* client.eof
-      yield* TestClock.adjust("10 seconds")
+      yield* Time.pass("10 seconds")
       assert.deepStrictEqual((yield* client.exits).map(({ status }) => status), [{ _tag: "Exited", code: 0 }])
       yield* connection.end
       yield* Fiber.join(fiber)
@@ -101,7 +101,7 @@ describe("a pod's lifetime", () => {
       const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, creates: ["forbidden"] })
       const connection = yield* FakeSsh.makeConnection()
       const fiber = yield* handling(layer, connection)
-      yield* TestClock.adjust("30 seconds")
+      yield* Time.pass("30 seconds")
       assert.lengthOf(yield* world.manifests, 1)
       assert.isDefined(fiber.pollUnsafe(), "a connection without a pod is closed after its farewell")
     }))
@@ -118,7 +118,7 @@ describe("a pod's lifetime", () => {
       const fiber = yield* handling(layer, connection)
       yield* connection.open(client.channel)
       yield* client.request({ _tag: "Exec", command: "true" })
-      yield* TestClock.adjust("20 seconds")
+      yield* Time.pass("20 seconds")
       assert.lengthOf(yield* world.execs, 1)
       yield* Fiber.interrupt(fiber)
     }))
@@ -131,31 +131,65 @@ describe("a pod's lifetime", () => {
       const fiber = yield* handling(layer, connection)
       yield* connection.open(client.channel)
       yield* client.request({ _tag: "Exec", command: "true" })
-      yield* TestClock.adjust("59 seconds")
+      yield* Time.pass("59 seconds")
       assert.deepStrictEqual(yield* client.exits, [])
-      yield* TestClock.adjust("1 second")
+      yield* Time.pass("1 second")
       assert.deepStrictEqual((yield* client.exits).map(({ status }) => status), [{ _tag: "Exited", code: 255 }])
       assert.match((yield* client.texts).stderr, /^kuberun: Your pod was not ready within 60 s: .*\n$/)
-      yield* TestClock.adjust("20 seconds")
+      yield* Time.pass("20 seconds")
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(yield* world.livePods, [])
     }))
 
   it.effect("a pod that could not be deleted stays in the status, so that a service can say what is left", () =>
     Effect.gen(function*() {
-      const { layer } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, deletes: ["forbidden"] })
+      const { layer } = yield* FakeCluster.make({
+        ...FakeCluster.calmPlan,
+        deletes: Array.from({ length: 999 }, () => "forbidden" as const)
+      })
       const connection = yield* FakeSsh.makeConnection()
       const settings = yield* config()
       yield* Effect.gen(function*() {
         const kuberun = yield* Kuberun
         const fiber = yield* Effect.forkChild(kuberun.handle(connection.connection), { startImmediately: true })
-        yield* TestClock.adjust("1 second")
+        yield* Time.pass("1 second")
         const during = yield* kuberun.status
         assert.strictEqual(during.connections, 1)
         yield* connection.end
+        yield* Time.pass("2 minutes")
         yield* Fiber.join(fiber)
         assert.deepStrictEqual(yield* kuberun.status, { connections: 0, pods: during.pods })
         assert.lengthOf(during.pods, 1)
       }).pipe(Effect.provide(Kuberun.layer(settings)), Effect.provide(layer))
+    }))
+
+  it.effect("a pod that failed goes although its client keeps a channel open and asks for nothing", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, start: "imagePull" })
+      const connection = yield* FakeSsh.makeConnection()
+      const client = yield* FakeSsh.makeClient()
+      const fiber = yield* handling(layer, connection)
+      yield* connection.open(client.channel)
+      yield* Time.pass("30 seconds")
+      assert.isDefined(fiber.pollUnsafe())
+      assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
+  it.effect("a create that takes longer than its client stays is waited for, and its pod deleted", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({
+        ...FakeCluster.calmPlan,
+        createMillis: 20_000,
+        creates: ["fault", "fault", "ok"]
+      })
+      const connection = yield* FakeSsh.makeConnection()
+      const fiber = yield* handling(layer, connection)
+      yield* Time.pass("50 seconds")
+      yield* connection.end
+      yield* Time.pass("1 minute")
+      assert.isDefined(fiber.pollUnsafe())
+      assert.lengthOf(yield* world.manifests, 3)
+      assert.lengthOf(yield* world.deletedPods, 1)
+      assert.deepStrictEqual(yield* world.livePods, [])
     }))
 })

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FakeCluster, FakeSsh } from "@kuberun/testkit"
+import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Fiber, Ref, Schema, Sink, Stream } from "effect"
-import { TestClock } from "effect/testing"
 import {
   ClusterError,
   type Config,
@@ -45,8 +44,7 @@ const writing = (outputs: ReadonlyArray<Output>, code = 0): Effect.Effect<ExecPr
     exit: Effect.succeed({ _tag: "Exited", code })
   })
 
-/** A step of the clock for each hand-over between fibers that follows on the one before. */
-const settled = Effect.replicateEffect(TestClock.adjust("10 millis"), 10, { discard: true })
+const settled = Time.pass("100 millis")
 
 const statuses = (client: FakeSsh.FakeClient) => Effect.map(client.exits, (exits) => exits.map(({ status }) => status))
 
@@ -151,7 +149,7 @@ describe("a session channel", () => {
       yield* client.request({ _tag: "WindowChange", size: size(90, 30) })
       yield* client.request({ _tag: "Shell" })
       yield* client.request({ _tag: "WindowChange", size: size(100, 40) })
-      yield* TestClock.adjust("6 seconds")
+      yield* Time.pass("6 seconds")
       assert.deepStrictEqual((yield* world.execs)[0]?.terminal, size(100, 40))
       yield* client.request({ _tag: "WindowChange", size: size(120, 50) })
       yield* settled
@@ -174,7 +172,7 @@ describe("a session channel", () => {
           { read: Effect.sleep(readMillis) }
         )
         yield* client.request({ _tag: "Exec", command: "flood" })
-        yield* TestClock.adjust("90 seconds")
+        yield* Time.pass("90 seconds")
         const total = outputs.reduce((sum, { bytes }) => sum + bytes.length, 0)
         assert.deepStrictEqual(yield* client.exits, [{ status: { _tag: "Exited", code }, bytesBefore: total }])
         assert.deepStrictEqual(yield* client.received, outputs)
@@ -199,7 +197,7 @@ describe("a session channel", () => {
         { read: Effect.never }
       )
       yield* client.request({ _tag: "Exec", command: "yes" })
-      yield* TestClock.adjust("1 minute")
+      yield* Time.pass("1 minute")
       assert.isAtMost(yield* Ref.get(pulled), 4)
       yield* client.close
       yield* settled
@@ -215,7 +213,7 @@ describe("a session channel", () => {
       const sending = yield* Effect.forkChild(
         Effect.forEach(Array.from({ length: 100 }), () => client.send(encoder.encode("x")), { discard: true })
       )
-      yield* TestClock.adjust("1 minute")
+      yield* Time.pass("1 minute")
       assert.isUndefined(sending.pollUnsafe(), "the client's hundred pieces were all taken")
     }))
 
@@ -235,7 +233,7 @@ describe("a session channel", () => {
       const { client } = yield* connect({ start: "imagePull", startMillis: 2000 })
       yield* client.request(terminal)
       yield* client.request({ _tag: "Shell" })
-      yield* TestClock.adjust("3 seconds")
+      yield* Time.pass("3 seconds")
       assert.match(
         (yield* client.texts).stderr,
         /kuberun: Your pod could not be started: its image cannot be pulled: manifest unknown: not found \(ErrImagePull\)\.\r\n$/
@@ -257,7 +255,7 @@ describe("a session channel", () => {
       assert.deepStrictEqual((yield* statuses(client)).map((status) => status._tag === "Signaled" && status.signal), [
         "KILL"
       ])
-      yield* TestClock.adjust("11 seconds")
+      yield* Time.pass("11 seconds")
       yield* Fiber.join(fiber)
     }))
 
@@ -269,7 +267,7 @@ describe("a session channel", () => {
         exec: () => Effect.andThen(Effect.sleep("1 second"), writing([], 137))
       })
       yield* client.request({ _tag: "Exec", command: "cat" })
-      yield* TestClock.adjust("1100 millis")
+      yield* Time.pass("1100 millis")
       assert.match((yield* client.texts).stderr, /was deleted/)
     }))
 
@@ -324,9 +322,9 @@ describe("a session channel", () => {
       })
       yield* client.request(terminal)
       yield* client.request({ _tag: "Shell" })
-      yield* TestClock.adjust("900 millis")
+      yield* Time.pass("900 millis")
       assert.strictEqual((yield* client.texts).stderr, "")
-      yield* TestClock.adjust("3 seconds")
+      yield* Time.pass("3 seconds")
       const { stderr, stdout: prompt } = yield* client.texts
       assert.match(stderr, /^\r\u001b\[K[^\r\n]+, 1 s\r\u001b\[K[^\r\n]+, 2 s\r\u001b\[K[^\r\n]+, 3 s\r\u001b\[K$/)
       assert.strictEqual(prompt, "$ ")
@@ -337,7 +335,7 @@ describe("a session channel", () => {
       const { client } = yield* connect({ startMillis: 20_000 })
       yield* client.request({ _tag: "Exec", command: "true" })
       yield* client.eof
-      yield* TestClock.adjust("21 seconds")
+      yield* Time.pass("21 seconds")
       assert.deepStrictEqual(yield* client.texts, { stdout: "", stderr: "" })
     }))
 

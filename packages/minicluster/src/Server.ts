@@ -13,6 +13,9 @@ import { protocols, serveExec } from "./ExecChannel.ts"
 import { type ApiRequest, type ApiResponse, refusal } from "./Http.ts"
 import { type ApiError, badRequest, internalError, tooLarge, unauthorized, unsupportedMediaType } from "./Status.ts"
 
+/** Go's own limit for a request's head (`http.DefaultMaxHeaderBytes`): an exec's whole command stands in its URL. */
+const maxHeaderSize = 1024 * 1024
+
 /** The cluster could not be started; `message` says what stood in the way. */
 export class MiniclusterError extends Data.TaggedError("MiniclusterError")<{ readonly message: string }> {}
 
@@ -221,7 +224,11 @@ export const listenServer = Effect.fnUntraced(function*(
   Scope.Scope
 > {
   const { certificates, host, token } = options
-  const server = createServer({ cert: certificates.certificate, key: certificates.privateKey })
+  const server = createServer({
+    cert: certificates.certificate,
+    key: certificates.privateKey,
+    maxHeaderSize
+  })
   const sockets = new WebSocketServer(webSocketOptions)
   yield* Effect.addFinalizer(() =>
     Effect.callback<void>((resume) => {

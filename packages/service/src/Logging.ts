@@ -55,8 +55,12 @@ const traceOf = (entry: Entry): string | undefined => {
 }
 
 /** A field's value: quoted where it would not read as one word. */
+/** A field is cut here: a user name, which anybody may send, can have tens of thousands of characters. */
+const longestField = 256
+
 const field = (value: unknown): string => {
-  const text = oneLine(render(value))
+  const whole = oneLine(render(value))
+  const text = whole.length > longestField ? `${whole.slice(0, longestField)}…` : whole
   return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)
 }
 

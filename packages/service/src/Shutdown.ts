@@ -25,8 +25,11 @@ export interface Outcome {
   readonly message?: string | undefined
 }
 
-/** The whole of an orderly end takes no longer than this: supervisors give ten seconds before they kill. */
-export const gracePeriod = "9 seconds"
+/**
+ * The whole of an orderly end takes no longer than this: supervisors give ten seconds before they kill, and the process
+ * needs a moment of its own to say what is left and to go.
+ */
+export const gracePeriod = "7500 millis"
 
 /**
  * The same signal again within this time is an echo, not a second one: Ctrl-C in a terminal reaches the whole

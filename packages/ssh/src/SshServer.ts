@@ -55,6 +55,11 @@ export const make = Effect.fn("SshServer.make")(function*(
   let accept = (socket: Net.Socket): void => {
     if (waiting.length >= limits.maxStartups) return refuse(socket)
     socket.on("error", () => socket.destroy())
+    // Who goes before `run` was never here: the socket's "close" would not come a second time.
+    socket.once("close", () => {
+      const place = waiting.indexOf(socket)
+      if (place >= 0) waiting.splice(place, 1)
+    })
     waiting.push(socket)
   }
   const server = yield* listen(options.host, options.port, (socket) => accept(socket))

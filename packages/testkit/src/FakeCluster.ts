@@ -2,7 +2,7 @@
  * A cluster in memory for tests under TestClock: it does what its plan says, at the times its plan says, and remembers
  * what was asked of it.
  */
-import { type Cause, Effect, Layer, Option, Queue, Ref, type Scope, Sink, Stream, SubscriptionRef } from "effect"
+import { type Cause, Effect, Fiber, Layer, Option, Queue, Ref, type Scope, Sink, Stream, SubscriptionRef } from "effect"
 import {
   AlreadyExists,
   Cluster,
@@ -43,6 +43,8 @@ export interface FakeClusterPlan {
   readonly watches: ReadonlyArray<WatchOutcome>
   readonly start: StartOutcome
   readonly startMillis: number
+  /** How long the server takes for a create; it goes on with it when its client gives up. */
+  readonly createMillis?: number | undefined
   /** Somebody deletes the pod so long after its creation, and makes another of the same name. */
   readonly replacedAfterMillis?: number | undefined
   /** How one program behaves. Left out: it echoes its stdin and ends with 0. */
@@ -206,6 +208,12 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
 
   const createPod = Effect.fnUntraced(function*(manifest: PodManifest) {
     yield* Ref.update(manifests, (before) => [...before, manifest])
+    const working = yield* Effect.forkIn(served(manifest), worldScope)
+    return yield* Fiber.join(working)
+  })
+
+  const served = Effect.fnUntraced(function*(manifest: PodManifest) {
+    if (plan.createMillis !== undefined) yield* Effect.sleep(plan.createMillis)
     switch (yield* nextCreate) {
       case "ok":
         return yield* carryOut(manifest)
