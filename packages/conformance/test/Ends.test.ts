@@ -64,11 +64,12 @@ describe("a pod's end, seen from outside", () => {
       Effect.gen(function*() {
         const service = yield* Running
         const { client, pod } = yield* inside(service)
-        yield* service.run(`kubectl delete pod --wait=false ${pod?.name}`)
+        assert.isDefined(pod)
+        yield* service.deletePod(pod)
         assert.strictEqual(yield* client.exit, 255)
         assert.strictEqual(
           yield* client.stderr,
-          `kuberun: Your pod ${pod?.name} was deleted, so this session ends.\n`
+          `kuberun: Your pod ${pod.name} was deleted, so this session ends.\n`
         )
         yield* service.podsGone
       }))

@@ -66,13 +66,15 @@ describe("a session, seen by the OpenSSH client", () => {
       Effect.gen(function*() {
         const { script } = yield* Running
         const shell = yield* script(inTerminal(""), "open")
+        yield* shell.stdoutMatch(/[$#] $/)
         yield* shell.write("PS1='ready> '; stty size\n")
         yield* shell.stdoutMatch(/30 90\r\nready> $/)
         const resize = yield* script(`stty -F "$(cat tty)" cols 100 rows 40`)
         yield* resize.exit
         yield* shell.write("until test \"$(stty size)\" = '40 100'; do :; done; echo grown\n")
         yield* shell.stdoutMatch(/\ngrown\r\nready> $/)
-        yield* shell.write("echo sleeping; sleep 1000\n")
+        // One program says so and sleeps: it is the terminal's foreground job when Ctrl-C comes.
+        yield* shell.write("sh -c 'echo sleeping; exec sleep 1000'\n")
         yield* shell.stdoutMatch(/\nsleeping\r\n$/)
         yield* shell.write("\u0003")
         yield* shell.stdoutMatch(/\^C\r?\n*.*ready> $/)

@@ -9,7 +9,7 @@ const program = Effect.gen(function*() {
   const hostKey = yield* Ssh.generateKey("embedded")
   const server = yield* Ssh.make({ host: "127.0.0.1", port: 0, hostKeys: [hostKey.privateKey] })
   yield* Effect.logInfo(`ssh -p ${server.address.port} anyone@127.0.0.1`)
-  yield* Kuberun.use(({ handle }) => server.run(handle)).pipe(Effect.provide(kuberun))
+  return yield* Kuberun.use(({ handle }) => server.run(handle)).pipe(Effect.provide(kuberun))
 })
 
 // Whoever comes is let in: put your own decision here.

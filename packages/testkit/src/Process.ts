@@ -69,7 +69,8 @@ export const start = (
         Effect.suspend(() => {
           if (child.exitCode !== null || child.signalCode !== null) return Effect.void
           child.kill("SIGKILL")
-          return Deferred.await(exited)
+          // A child of its own may hold its pipes open for longer than it lives.
+          return Effect.timeoutOption(Deferred.await(exited), "5 seconds")
         })
     )
     const match = (written: SubscriptionRef.SubscriptionRef<Written>) => (pattern: RegExp) =>

@@ -5,9 +5,9 @@
  * By default the pods are the embedded cluster's. `KUBERUN_TEST_KUBECONFIG` names a kubeconfig of another cluster, and
  * `KUBERUN_TEST_IMAGE` an image with `sh` and the usual tools for it.
  */
+import { CoreV1Api, KubeConfig, type V1Pod } from "@kubernetes/client-node"
 import { Process } from "@kuberun/testkit"
 import { Effect, Schedule, type Scope } from "effect"
-import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -38,12 +38,15 @@ export interface Service {
   readonly run: (text: string) => Effect.Effect<{ readonly code: unknown; readonly out: string; readonly err: string }>
   /** The pods of ours that exist, by name. */
   readonly pods: Effect.Effect<ReadonlyArray<PodSeen>>
+  /** Deletes a pod from outside. */
+  readonly deletePod: (pod: PodSeen) => Effect.Effect<unknown>
   /** Waits until no pod of ours is left. */
   readonly podsGone: Effect.Effect<void>
 }
 
 export interface PodSeen {
   readonly name: string
+  readonly namespace: string
   readonly user: string
   readonly connection: string
   readonly phase: string
@@ -60,25 +63,20 @@ const temporaryFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const kubectl = (kubeconfig: string, folder: string, words: ReadonlyArray<string>) =>
-  Effect.callback<string>((resume) => {
-    const env = { PATH: process.env["PATH"], HOME: folder, KUBECONFIG: kubeconfig }
-    execFile(
-      "kubectl",
-      [...words],
-      { env },
-      (error, out, err) => resume(error === null ? Effect.succeed(out) : Effect.die(new Error(err)))
-    )
-  })
+/** The cluster's own API, by the client library of its project. */
+const apiOf = (kubeconfig: string): CoreV1Api => {
+  const config = new KubeConfig()
+  config.loadFromFile(kubeconfig)
+  return config.makeApiClient(CoreV1Api)
+}
 
-const seen = (list: string): ReadonlyArray<PodSeen> =>
-  list.split("\n").filter((line) => line !== "").map((line) => {
-    const [name = "", user = "", connection = "", phase = ""] = line.split("\t")
-    return { name, user, connection, phase }
-  })
-
-const podColumns =
-  `jsonpath={range .items[*]}{.metadata.name}{"\\t"}{.metadata.labels.containerssh_username}{"\\t"}{.metadata.labels.containerssh_connection_id}{"\\t"}{.status.phase}{"\\n"}{end}`
+const seen = (pod: V1Pod): PodSeen => ({
+  name: pod.metadata?.name ?? "",
+  namespace: pod.metadata?.namespace ?? "",
+  user: pod.metadata?.labels?.["containerssh_username"] ?? "",
+  connection: pod.metadata?.labels?.["containerssh_connection_id"] ?? "",
+  phase: pod.status?.phase ?? ""
+})
 
 export const start = Effect.fn("Service.start")(function*(options: ServiceOptions = {}) {
   const folder = yield* temporaryFolder
@@ -123,10 +121,10 @@ export const start = Effect.fn("Service.start")(function*(options: ServiceOption
   }
   const script: Service["script"] = (text, stdin) =>
     Process.start("/bin/bash", ["-c", text], { cwd: folder, env, ...(stdin === undefined ? {} : { stdin }) })
-  const pods = Effect.map(
-    kubectl(kubeconfig, folder, ["get", "pods", "-A", "-l", "app.kubernetes.io/managed-by=kuberun", "-o", podColumns]),
-    seen
-  )
+  const api = apiOf(kubeconfig)
+  const pods = Effect.promise(() =>
+    api.listPodForAllNamespaces({ labelSelector: "app.kubernetes.io/managed-by=kuberun" })
+  ).pipe(Effect.map((list) => list.items.map(seen)))
   return {
     process: running,
     folder,
@@ -139,6 +137,7 @@ export const start = Effect.fn("Service.start")(function*(options: ServiceOption
         return { code, out: yield* ran.stdout, err: yield* ran.stderr }
       })),
     pods,
+    deletePod: ({ name, namespace }) => Effect.promise(() => api.deleteNamespacedPod({ name, namespace })),
     podsGone: eventually(pods, (left) => left.length === 0).pipe(
       Effect.flatMap((left) =>
         left.length === 0 ? Effect.void : Effect.die(new Error(`pods were left: ${JSON.stringify(left)}`))
