@@ -69,7 +69,10 @@ const runOnce = (options: ContainerOptions, reporter: ContainerReporter, events:
     yield* note("Normal", "Started", `Started container ${name}`)
     const startedAt = timestamp(yield* Clock.currentTimeMillis)
     const containerID = `containerd://${container.id}`
-    yield* reporter.report({ state: { running: { startedAt } }, ready: true, started: true, containerID }, container)
+    // The kubelet looks some time after the start: a container that ends at once it mostly sees ended, never ready.
+    if (imageBehaviour(options.spec.image)._tag !== "Exits") {
+      yield* reporter.report({ state: { running: { startedAt } }, ready: true, started: true, containerID }, container)
+    }
     const exitCode = yield* container.exitCode
     const finishedAt = timestamp(yield* Clock.currentTimeMillis)
     return { exitCode, reason: exitCode === 0 ? "Completed" : "Error", startedAt, finishedAt, containerID }

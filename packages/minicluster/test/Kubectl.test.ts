@@ -53,7 +53,7 @@ const kubectlFor = (cluster: Minicluster) =>
     return Object.assign(run, { inTerminal })
   })
 
-describe.skipIf(missing)(missing ? "kubectl (skipped: it is not in PATH)" : "kubectl", () => {
+describe.skipIf(missing)("kubectl, where it is in PATH,", () => {
   it.live("creates, waits for, shows, enters, describes and deletes a pod", () =>
     Effect.gen(function*() {
       const cluster = yield* make()
