@@ -81,7 +81,9 @@ const seen = (pod: V1Pod): PodSeen => ({
 export const start = Effect.fn("Service.start")(function*(options: ServiceOptions = {}) {
   const folder = yield* temporaryFolder
   const image = options.image ?? process.env["KUBERUN_TEST_IMAGE"] ?? "busybox"
-  const otherCluster = options.kubeconfig ?? process.env["KUBERUN_TEST_KUBECONFIG"]
+  // Images that fail on purpose are the embedded cluster's alone.
+  const everywhere = image.startsWith("kuberun.test/") ? undefined : process.env["KUBERUN_TEST_KUBECONFIG"]
+  const otherCluster = options.kubeconfig ?? everywhere
   writeFileSync(
     join(folder, "kuberun.json"),
     JSON.stringify({
