@@ -77,6 +77,10 @@ export const execSentence = (error: ClusterError): string =>
 
 const missingExecutable = /executable file.*not found|no such file or directory/i
 
+/** The cluster has no way to tell the program that its input has ended. */
+export const inputSentence = (error: ClusterError): string =>
+  `Your program cannot be told that its input has ended: ${clause(error.reason.detail)}.`
+
 /** The container runtime did not start the program `command`. */
 export const notStartedSentence = (command: ReadonlyArray<string>, detail: string): string =>
   missingExecutable.test(detail)

@@ -7,7 +7,7 @@ import { stderr, type TerminalSize } from "./Output.ts"
 import type { RunningPod } from "./PodLifetime.ts"
 import type { PodEnded, PodStartError } from "./PodStartError.ts"
 import { withProgress } from "./Progress.ts"
-import { execSentence, notStartedSentence, podSentence, printable } from "./Sentences.ts"
+import { execSentence, inputSentence, notStartedSentence, podSentence, printable } from "./Sentences.ts"
 import type { ChannelClosed, ExitStatus, SessionChannel } from "./Ssh.ts"
 
 /** The pod of a session's connection, which may still be starting. */
@@ -42,12 +42,9 @@ export const say = (channel: SessionChannel, sentence: string, terminal: boolean
   Stream.run(Stream.make(stderr(encoder.encode(`kuberun: ${sentence}${terminal ? "\r\n" : "\n"}`))), channel.output)
     .pipe(Effect.timeoutOption(lastWordsPatience), Effect.ignore)
 
-/** Runs the program and answers how it ended, after its last byte was taken by the client. */
-const run = Effect.fnUntraced(function*(channel: SessionChannel, pod: SessionPod, asked: SessionProgram) {
+/** Execs in a running pod and answers how that ended, after the program's last byte was taken by the client. */
+const exec = Effect.fnUntraced(function*(channel: SessionChannel, running: RunningPod, asked: SessionProgram) {
   const cluster = yield* Cluster
-  const running = yield* (asked.terminal === undefined
-    ? pod.running
-    : withProgress(pod.running, channel, pod.activity, asked.terminal.columns))
   const newest = yield* Queue.poll(asked.sizes)
   const process = yield* cluster.exec({
     pod: running.ref,
@@ -60,25 +57,31 @@ const run = Effect.fnUntraced(function*(channel: SessionChannel, pod: SessionPod
   const input = Stream.run(channel.stdin, process.stdin).pipe(
     Effect.catch((error) =>
       error.reason._tag === "Unsupported"
-        ? say(channel, `Your program cannot be told that its input has ended: ${error.reason.detail}.`, false)
+        ? say(channel, inputSentence(error), false)
         : Effect.logDebug(error.message)
     )
   )
   const resizes = Stream.runForEach(Stream.fromQueue(asked.sizes), process.resize).pipe(
     Effect.catch((error) => Effect.logDebug(error.message))
   )
-  const exit = Stream.run(process.output, channel.output).pipe(
-    Effect.andThen(process.exit),
-    Effect.tap((exit) => mayBeThePods(exit) ? running.check : Effect.void),
-    Effect.catchTag("ClusterError", (error) => Effect.andThen(running.check, Effect.fail(error)))
-  )
   // Output and exit make the program's end; its input and its terminal only accompany it.
   return yield* Effect.raceAllFirst([
-    exit,
-    running.ended,
+    Effect.andThen(Stream.run(process.output, channel.output), process.exit),
     Effect.andThen(input, Effect.never),
     Effect.andThen(resizes, Effect.never)
   ])
+})
+
+/** Waits for the pod and runs the program in it. Where the pod is the reason for its end, that is what it fails with. */
+const run = Effect.fnUntraced(function*(channel: SessionChannel, pod: SessionPod, asked: SessionProgram) {
+  const running = yield* (asked.terminal === undefined
+    ? pod.running
+    : withProgress(pod.running, channel, pod.activity, asked.terminal.columns))
+  return yield* exec(channel, running, asked).pipe(
+    Effect.tap((exit) => mayBeThePods(exit) ? running.check : Effect.void),
+    Effect.catchTag("ClusterError", (error) => Effect.andThen(running.check, Effect.fail(error))),
+    Effect.raceFirst(running.ended)
+  )
 })
 
 /** Whether the end may be the pod's or its container's rather than the program's own. */

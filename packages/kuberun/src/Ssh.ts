@@ -56,7 +56,8 @@ export interface SessionChannel {
   readonly stdin: Stream.Stream<Uint8Array>
   /**
    * Takes output no faster than the client's window and its TCP connection do. Completes when all of it was handed
-   * to the connection. It may be run several times, one after the other, and leaves the channel open.
+   * to the connection. It may be run several times, also at once, and leaves the channel open: each run's output stays in
+   * order.
    */
   readonly output: Sink.Sink<void, Output, never, ChannelClosed>
   /** After the last output: sends the exit status or signal, EOF and close. A second call has no effect. */
