@@ -11,6 +11,7 @@ import { Dispatcher } from "undici"
 import * as ApiCall from "../src/ApiCall.ts"
 import { type ConnectionSettings, layer } from "../src/index.ts"
 import { answer, clusterAt, make, scripted, until } from "./ScriptedServer.ts"
+import { settings } from "./Settings.ts"
 
 const ref = { namespace: "n", name: "p" }
 const pod = { metadata: { ...ref, uid: "u" } }
@@ -19,20 +20,8 @@ const reasonOf = <A>(effect: Effect.Effect<A, ClusterError>) =>
   Effect.map(Effect.flip(effect), (error) => error.reason._tag)
 
 const connection = (host: string, changes: Partial<ConnectionSettings> = {}): ConnectionSettings => ({
+  ...settings,
   host,
-  path: "/api",
-  username: "",
-  password: Redacted.make(""),
-  insecure: false,
-  serverName: "",
-  certFile: "",
-  keyFile: "",
-  cacertFile: "",
-  cert: "",
-  key: Redacted.make(""),
-  cacert: "",
-  bearerToken: Redacted.make(""),
-  bearerTokenFile: "",
   qps: 0,
   burst: 0,
   ...changes

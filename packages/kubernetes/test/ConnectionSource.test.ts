@@ -2,25 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Redacted, Result } from "effect"
 import { clusterAndUser, serverUrl } from "../src/ConnectionSource.ts"
 import type { ConnectionSettings } from "../src/index.ts"
-
-const settings: ConnectionSettings = {
-  host: "kubernetes.default.svc",
-  path: "/api",
-  username: "",
-  password: Redacted.make(""),
-  insecure: false,
-  serverName: "",
-  certFile: "",
-  keyFile: "",
-  cacertFile: "",
-  cert: "",
-  key: Redacted.make(""),
-  cacert: "",
-  bearerToken: Redacted.make(""),
-  bearerTokenFile: "",
-  qps: 5,
-  burst: 10
-}
+import { settings } from "./Settings.ts"
 
 describe("the server's URL", () => {
   const table: ReadonlyArray<readonly [host: string, path: string, url: string]> = [

@@ -8,7 +8,7 @@ import type { WebSocket } from "ws"
 import { STDIN_BUFFER_BYTES } from "../src/ExecSocket.ts"
 import { BUFFER_LIMIT_BYTES } from "../src/OutputBuffer.ts"
 import { exitOf, frame, request, success, withTerminal } from "./ExecScript.ts"
-import { scripted, settled, until } from "./ScriptedServer.ts"
+import { scripted, settled, unread, until } from "./ScriptedServer.ts"
 
 /** What two kernels may hold of one stalled loopback connection (Linux: `tcp_rmem` and `tcp_wmem` grow to these). */
 const KERNEL_BYTES = 6 * 1024 * 1024 + 4 * 1024 * 1024
@@ -119,13 +119,7 @@ describe("stdin", () => {
 
   it.live("that the program does not read stalls its source, and output still comes", () =>
     Effect.gen(function*() {
-      let socket: WebSocket | undefined
-      const { cluster } = yield* scripted({
-        exec: (opened) => {
-          opened.pause()
-          socket = opened
-        }
-      })
+      const { cluster, send } = yield* unread
       const process = yield* cluster.exec(request)
       let pulled = 0
       const chunk = Buffer.alloc(64 * 1024)
@@ -136,8 +130,7 @@ describe("stdin", () => {
       const writer = yield* Stream.run(source, process.stdin).pipe(Effect.forkChild({ startImmediately: true }))
       yield* settled(() => pulled)
       assert.isBelow(pulled, STDIN_BUFFER_BYTES + KERNEL_BYTES)
-      yield* until(() => socket !== undefined)
-      socket?.send(frame(1, "out"))
+      yield* send(frame(1, "out"))
       const [output] = yield* Stream.runCollect(Stream.take(process.output, 1))
       assert.strictEqual(Buffer.from(output?.bytes ?? []).toString(), "out")
       yield* Fiber.interrupt(writer)
@@ -159,13 +152,7 @@ describe("stdin", () => {
 
   it.effect("that waits for a program which ends without reading it is let go by the status", () =>
     Effect.gen(function*() {
-      let socket: WebSocket | undefined
-      const { cluster } = yield* scripted({
-        exec: (opened) => {
-          opened.pause()
-          socket = opened
-        }
-      })
+      const { cluster, send } = yield* unread
       const process = yield* cluster.exec(request)
       let pulled = 0
       const source = Stream.fromEffectRepeat(Effect.sync(() => {
@@ -174,7 +161,7 @@ describe("stdin", () => {
       }))
       const writer = yield* Stream.run(source, process.stdin).pipe(Effect.forkChild({ startImmediately: true }))
       yield* settled(() => pulled)
-      socket?.send(success)
+      yield* send(success)
       yield* Fiber.join(writer)
       assert.strictEqual(yield* exitOf(process), "0")
     }))

@@ -1,10 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import type { WebSocket } from "ws"
 import * as Liveness from "../src/Liveness.ts"
 import { exitOf, frame, outputOf, request } from "./ExecScript.ts"
-import { scripted, until } from "./ScriptedServer.ts"
+import { scripted, unread, until } from "./ScriptedServer.ts"
 
 /** Lets so many intervals pass, each with a moment for its ping. */
 const intervals = (count: number) => Effect.repeat(TestClock.adjust(Liveness.PING_INTERVAL), { times: count - 1 })
@@ -43,13 +42,7 @@ describe("a silent exec", () => {
 
   it.effect("is not given up while the program only does not read its stdin", () =>
     Effect.gen(function*() {
-      let socket: WebSocket | undefined
-      const { cluster } = yield* scripted({
-        exec: (opened) => {
-          opened.pause()
-          socket = opened
-        }
-      })
+      const { cluster, send } = yield* unread
       const process = yield* cluster.exec(request)
       const writer = yield* Stream.run(Stream.concat(Stream.make(Buffer.from("x")), Stream.never), process.stdin).pipe(
         Effect.forkChild({ startImmediately: true })
@@ -58,9 +51,8 @@ describe("a silent exec", () => {
         Effect.forkChild({ startImmediately: true })
       )
       yield* intervals(20)
-      yield* until(() => socket !== undefined)
       assert.isUndefined(output.pollUnsafe())
-      socket?.send(frame(1, "still here"))
+      yield* send(frame(1, "still here"))
       yield* Fiber.join(output)
       yield* Fiber.interrupt(writer)
     }))

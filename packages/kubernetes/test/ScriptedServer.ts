@@ -123,3 +123,17 @@ export const scripted = (script: Script, options?: KubernetesOptions) =>
     const cluster = yield* clusterAt(server.port, options)
     return { server, cluster }
   })
+
+/** A server that reads nothing of an exec, as one whose program does not read its stdin; `send` is its answer. */
+export const unread = Effect.gen(function*() {
+  let socket: WebSocket | undefined
+  const { cluster } = yield* scripted({
+    exec: (opened) => {
+      opened.pause()
+      socket = opened
+    }
+  })
+  const send = (message: Buffer) =>
+    Effect.andThen(until(() => socket !== undefined), Effect.sync(() => socket?.send(message)))
+  return { cluster, send }
+})
