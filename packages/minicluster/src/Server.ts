@@ -2,16 +2,15 @@
 import { Data, Effect, FiberSet, type Scope, Stream } from "effect"
 import { Buffer } from "node:buffer"
 import { timingSafeEqual } from "node:crypto"
-import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
+import { type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { createServer } from "node:https"
-import { type Duplex } from "node:stream"
-import { type ServerOptions as WebSocketServerOptions, type WebSocket, WebSocketServer } from "ws"
 import { type Api, handle } from "./Api.ts"
 import { type Certificates } from "./Certificates.ts"
-import { admitExec } from "./Exec.ts"
-import { protocols, serveExec } from "./ExecChannel.ts"
+import { type Faults } from "./Faults.ts"
 import { type ApiRequest, type ApiResponse, refusal } from "./Http.ts"
+import { decodePath, urlOf } from "./RequestPath.ts"
 import { type ApiError, badRequest, internalError, tooLarge, unauthorized, unsupportedMediaType } from "./Status.ts"
+import { makeSockets, serveUpgrade } from "./Upgrade.ts"
 
 /** Go's own limit for a request's head (`http.DefaultMaxHeaderBytes`): an exec's whole command stands in its URL. */
 const maxHeaderSize = 1024 * 1024
@@ -21,10 +20,6 @@ export class MiniclusterError extends Data.TaggedError("MiniclusterError")<{ rea
 
 /** The real server's limit for a request body. */
 const bodyLimit = 3 * 1024 * 1024
-/** The limit of golang.org/x/net/websocket for one frame. */
-const frameLimit = 32 * 1024 * 1024
-/** How long a client may take to read what is still on its way after the program's end, as the real translator waits. */
-const closeTimeout = 15 * 60_000
 /** What may be asked without credentials. */
 const anonymous = new Set(["/healthz", "/livez", "/readyz", "/version"])
 
@@ -56,14 +51,6 @@ const readJson = (request: IncomingMessage, contentType: string): Effect.Effect<
           `the object provided is unrecognized: couldn't parse JSON: ${error instanceof Error ? error.message : ""}`
         )
     })
-  })
-
-const urlOf = (request: IncomingMessage): URL => new URL(request.url ?? "/", "https://minicluster")
-
-const decodePath = (url: URL): Effect.Effect<ReadonlyArray<string>, ApiError> =>
-  Effect.try({
-    try: () => url.pathname.split("/").filter((part) => part !== "").map(decodeURIComponent),
-    catch: () => badRequest("the path is not well encoded")
   })
 
 const authenticate = (token: string, request: IncomingMessage): Effect.Effect<void, ApiError> =>
@@ -130,69 +117,12 @@ const closed = (response: ServerResponse): Effect.Effect<void> =>
     response.once("close", () => resume(Effect.void))
   })
 
-const refuseUpgrade = (socket: Duplex, answer: ApiResponse): Effect.Effect<void> =>
-  Effect.sync(() => {
-    const [code, body] = answer._tag === "Json" ? [answer.code, JSON.stringify(answer.body)] : [500, ""]
-    socket.end(
-      `HTTP/1.1 ${code} ${STATUS_CODES[code] ?? ""}\r\nContent-Type: application/json\r\nContent-Length: ${
-        Buffer.byteLength(body)
-      }\r\nConnection: close\r\n\r\n${body}`
-    )
-  })
-
-/** The first name in the client's order that is known here. */
-const chooseProtocol = (offered: ReadonlyArray<string>): string | undefined =>
-  offered.find((name) => protocols.includes(name))
-
-const webSocketOptions: WebSocketServerOptions & { readonly closeTimeout: number } = {
-  noServer: true,
-  perMessageDeflate: false,
-  maxPayload: frameLimit,
-  closeTimeout,
-  handleProtocols: (offered) => chooseProtocol(Array.from(offered)) ?? false
-}
-
-const upgrade = (
-  token: string,
-  api: Api,
-  sockets: WebSocketServer,
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer
-): Effect.Effect<void> => {
-  const serve = Effect.gen(function*() {
-    yield* authenticate(token, request)
-    const url = urlOf(request)
-    const path = yield* decodePath(url)
-    const [root, version, namespaces, namespace = "", pods, name = "", subresource] = path
-    const isExec = [root, version, namespaces, pods, subresource].join("/") === "api/v1/namespaces/pods/exec"
-    if (!isExec || path.length !== 7) return yield* badRequest("no upgrade is served at this path")
-    const exec = yield* admitExec(api.store, api.kubelet, namespace, name, url.searchParams)
-    const isWebSocket = request.method === "GET" && (request.headers.upgrade ?? "").toLowerCase() === "websocket"
-    if (!isWebSocket) {
-      return yield* badRequest(
-        `unable to upgrade: only WebSocket is served here, not ${request.headers.upgrade ?? "this"}`
-      )
-    }
-    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim())
-    if (chooseProtocol(offered) === undefined) {
-      return yield* badRequest(`unable to upgrade: none of the protocols offered is served: ${offered.join(", ")}`)
-    }
-    const webSocket = yield* Effect.callback<WebSocket>((resume) =>
-      sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        // Until a fiber listens, nothing may be read: a message without a listener is lost.
-        webSocket.pause()
-        resume(Effect.succeed(webSocket))
-      })
-    )
-    return yield* serveExec(webSocket, exec.streams, exec.start)
-  })
-  return serve.pipe(
-    Effect.catchTag("ApiError", (error) => refuseUpgrade(socket, refusal(error))),
-    Effect.catchDefect((defect) =>
-      Effect.andThen(Effect.logError("an exec failed", defect), Effect.sync(() => socket.destroy()))
-    )
-  )
+/** Nothing goes wrong on purpose. */
+const noFaults: Faults = {
+  request: () => Effect.void,
+  watch: () => Effect.undefined,
+  exec: Effect.undefined,
+  deletionIgnored: Effect.succeed(false)
 }
 
 const listen = (server: Server, host: string, port: number): Effect.Effect<number, MiniclusterError> =>
@@ -229,7 +159,7 @@ export const listenServer = Effect.fnUntraced(function*(
     key: certificates.privateKey,
     maxHeaderSize
   })
-  const sockets = new WebSocketServer(webSocketOptions)
+  const sockets = makeSockets()
   yield* Effect.addFinalizer(() =>
     Effect.callback<void>((resume) => {
       server.close(() => resume(Effect.void))
@@ -250,7 +180,10 @@ export const listenServer = Effect.fnUntraced(function*(
     })
     server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => socket.destroy())
-      fork(upgrade(token, api, sockets, request, socket, head))
+      const admit = (_subresource: string, _namespace: string, _name: string, request: IncomingMessage) =>
+        authenticate(token, request)
+      const { kubelet, store } = api
+      fork(serveUpgrade({ sockets, store, kubelet, faults: noFaults, admit }, request, socket, head))
     })
   })
   return { port, serve }
