@@ -24,7 +24,16 @@ export const table: Readonly<Record<string, Row>> = {
   "@kuberun/ssh": { inside: ["kuberun"], outside: ["effect", "ssh2"], node: true },
   "@kuberun/minicluster": {
     inside: [],
-    outside: ["effect", "ws", "@lydell/node-pty", "@peculiar/x509", "reflect-metadata"],
+    outside: [
+      "effect",
+      "@kubernetes/client-node",
+      "@lydell/node-pty",
+      "@peculiar/x509",
+      "reflect-metadata",
+      "rfc6902",
+      "ws",
+      "yaml"
+    ],
     node: true
   },
   "@kuberun/service": {
