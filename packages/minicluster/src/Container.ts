@@ -7,9 +7,10 @@ import { type ContainerLog } from "./ContainerLog.ts"
 import { defaultPath, findExecutable } from "./Executable.ts"
 import { imageBehaviour, imageHas } from "./Images.ts"
 import { enterCommand, type Isolation, startCommand } from "./Isolation.ts"
-import { type Pod } from "./Objects.ts"
+import { type Mount } from "./Mounts.ts"
+import { type Container, type Pod } from "./Objects.ts"
 import { type ProcessError } from "./Pipe.ts"
-import { type Process, startProcess } from "./Process.ts"
+import { type ProcessStreams, startProcess } from "./Process.ts"
 import { type TerminalSize } from "./Pty.ts"
 import { markVariable, startSweeper } from "./Sweeper.ts"
 
@@ -33,17 +34,26 @@ export interface RunningContainer {
   readonly terminate: Effect.Effect<void>
   /** SIGKILL to all of it. */
   readonly kill: Effect.Effect<void>
-  readonly exec: (options: ExecOptions) => Effect.Effect<Process, RuntimeError, Scope.Scope>
+  readonly exec: (options: ExecOptions) => Effect.Effect<ProcessStreams, RuntimeError, Scope.Scope>
+  /**
+   * The first process' streams from now on, without what was before. Several may be attached at once and have all of
+   * the output each; one that does not read stops the container as a full pipe does.
+   */
+  readonly attach: (options: { readonly stdin: boolean }) => Effect.Effect<ProcessStreams, RuntimeError, Scope.Scope>
 }
 
 export interface ContainerOptions {
   readonly isolation: Isolation
   readonly pod: Pod
-  readonly spec: Pod["spec"]["containers"][number]
+  readonly spec: Container
   /** The pod's own folder: HOME and working folder of its containers. */
   readonly directory: string
+  /** All of it, from `resolveEnvironment`. */
   readonly environment: Readonly<Record<string, string>>
+  readonly mounts: ReadonlyArray<Mount>
   readonly log: ContainerLog
+  /** Of an ephemeral container: whose processes it shares. */
+  readonly target?: RunningContainer
 }
 
 /** What a pause container does: nothing, until it is asked to end. */
@@ -66,8 +76,7 @@ const environmentOf = ({ directory, environment, pod, spec }: ContainerOptions):
   HOSTNAME: pod.spec.hostname ?? pod.metadata.name,
   HOME: directory,
   ...(spec.tty === true ? { TERM: "xterm" } : {}),
-  ...environment,
-  ...Object.fromEntries((spec.env ?? []).map(({ name, value }) => [name ?? "", value ?? ""]))
+  ...environment
 })
 
 /** The program of the first process: an image that misbehaves has its own, and one without a command idles. */
@@ -191,6 +200,7 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
             )
           )
         )
+      ,attach: () => Effect.fail(new RuntimeError({ message: "attach" }))
     } satisfies RunningContainer
   }).pipe(
     Effect.mapError(

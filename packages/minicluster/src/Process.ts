@@ -9,13 +9,17 @@ import { makePipes, ProcessError } from "./Pipe.ts"
 import { openPty, type TerminalSize } from "./Pty.ts"
 import { spawnClean } from "./Spawn.ts"
 
-export interface Process {
+/** What a client of a process gets hold of. */
+export interface ProcessStreams {
   /** The exit code; 128 + N for a process that signal N ended, as runtimes report it. */
   readonly exitCode: Effect.Effect<number>
   readonly stdin: ByteSink | undefined
   readonly stdout: ByteSource | undefined
   readonly stderr: ByteSource | undefined
   readonly resize: (size: TerminalSize) => Effect.Effect<void>
+}
+
+export interface Process extends ProcessStreams {
   /** The first line that the process writes to descriptor 3, when `report` was asked for; empty when it ends without. */
   readonly report: Effect.Effect<string>
 }
