@@ -1,19 +1,31 @@
 /**
- * The cluster's own certificate authority and the API server's certificate, made anew at every start.
+ * The cluster's own certificate authority, the API server's certificate, made anew at every start, and clients'.
  *
  * ECDSA P-256, because a key takes a millisecond where RSA takes a second.
  */
+// Types only: the library itself must not load before its polyfill has.
+import type { Extension } from "@peculiar/x509"
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
-import { webcrypto } from "node:crypto"
+import { randomBytes, webcrypto } from "node:crypto"
 import { isIP } from "node:net"
 
-/** PEM texts: what the server presents, and what a client needs to trust it. */
-export interface Certificates {
-  readonly authority: string
+/** PEM texts: a certificate, and its key as PKCS #8. */
+export interface KeyPair {
   readonly certificate: string
   readonly privateKey: string
 }
+
+/** What signs the certificates by which users are known. */
+export interface ClientCertificates {
+  /** PEM: by this the server and its clients know each other. */
+  readonly authority: string
+  /** A certificate for a year: the user is its common name, the groups are its organisations. */
+  readonly issueClient: (user: string, groups: ReadonlyArray<string>) => Effect.Effect<KeyPair>
+}
+
+/** What the server presents, and what a client needs to trust it. */
+export interface Certificates extends KeyPair, ClientCertificates {}
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
 const day = 86_400_000
@@ -34,13 +46,11 @@ export const makeCertificates = (host: string): Effect.Effect<Certificates> =>
     x509.cryptoProvider.set(webcrypto)
     const newKeys = () => webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])
     const [authorityKeys, serverKeys] = await Promise.all([newKeys(), newKeys()])
-    const notBefore = new Date(Date.now() - clockSkew)
-    const notAfter = new Date(Date.now() + validity)
+    const dates = () => ({ notBefore: new Date(Date.now() - clockSkew), notAfter: new Date(Date.now() + validity) })
     const authority = await x509.X509CertificateGenerator.createSelfSigned({
       name: "CN=minicluster-ca",
       serialNumber: "01",
-      notBefore,
-      notAfter,
+      ...dates(),
       keys: authorityKeys,
       signingAlgorithm: algorithm,
       extensions: [
@@ -50,29 +60,48 @@ export const makeCertificates = (host: string): Effect.Effect<Certificates> =>
     })
     const addresses = new Set(["127.0.0.1", "::1", ...(isIP(host) === 0 ? [] : [host])])
     const names = new Set(["localhost", "kubernetes", "kubernetes.default", ...(isIP(host) === 0 ? [host] : [])])
-    const certificate = await x509.X509CertificateGenerator.create({
-      subject: "CN=minicluster",
-      issuer: authority.subject,
-      serialNumber: "02",
-      notBefore,
-      notAfter,
-      publicKey: serverKeys.publicKey,
-      signingKey: authorityKeys.privateKey,
-      signingAlgorithm: algorithm,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-        new x509.SubjectAlternativeNameExtension([
-          ...Array.from(names, (value) => ({ type: "dns" as const, value })),
-          ...Array.from(addresses, (value) => ({ type: "ip" as const, value }))
-        ])
-      ]
-    })
-    const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", serverKeys.privateKey)).toString("base64")
+    const issue = async (
+      keys: webcrypto.CryptoKeyPair,
+      subject: ReadonlyArray<readonly [type: string, text: string]>,
+      extensions: ReadonlyArray<Extension>
+    ): Promise<KeyPair> => {
+      const certificate = await x509.X509CertificateGenerator.create({
+        // As JSON and not as text, so that no letter of a name is taken for syntax.
+        subject: new x509.Name(subject.map(([type, utf8String]) => ({ [type]: [{ utf8String }] }))),
+        issuer: authority.subject,
+        // A positive number with 120 random bits, so that no two are the same.
+        serialNumber: `40${randomBytes(15).toString("hex")}`,
+        ...dates(),
+        publicKey: keys.publicKey,
+        signingKey: authorityKeys.privateKey,
+        signingAlgorithm: algorithm,
+        extensions: [
+          new x509.BasicConstraintsExtension(false, undefined, true),
+          new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+          ...extensions
+        ]
+      })
+      const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64")
+      return {
+        certificate: certificate.toString("pem"),
+        privateKey: `-----BEGIN PRIVATE KEY-----\n${key.replace(/(.{64})/g, "$1\n")}\n-----END PRIVATE KEY-----\n`
+      }
+    }
+    const server = await issue(serverKeys, [["CN", "minicluster"]], [
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension([
+        ...Array.from(names, (value) => ({ type: "dns" as const, value })),
+        ...Array.from(addresses, (value) => ({ type: "ip" as const, value }))
+      ])
+    ])
     return {
+      ...server,
       authority: authority.toString("pem"),
-      certificate: certificate.toString("pem"),
-      privateKey: `-----BEGIN PRIVATE KEY-----\n${key.replace(/(.{64})/g, "$1\n")}\n-----END PRIVATE KEY-----\n`
+      issueClient: (user, groups) =>
+        Effect.promise(async () =>
+          issue(await newKeys(), [...groups.map((group) => ["O", group] as const), ["CN", user]], [
+            new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])
+          ])
+        )
     }
   })
