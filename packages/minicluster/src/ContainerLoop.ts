@@ -1,85 +1,235 @@
-/** A container's life on the node: pulled, started, watched, and started again as the pod's restart policy says. */
-import { Clock, Effect } from "effect"
+/** A container's life on the node: pulled, started, watched, and started again as its restart policy says. */
+import { Clock, Effect, type Latch, type Scope, Semaphore } from "effect"
 import { createHash } from "node:crypto"
-import { type ContainerOptions, type RunningContainer, startContainer } from "./Container.ts"
-import { type Events } from "./Events.ts"
-import { imageBehaviour, pullError } from "./Images.ts"
-import { type ContainerStatus, type Terminated, timestamp } from "./Objects.ts"
+import { act, actWithin } from "./Actions.ts"
+import { type ContainerOptions, type RunningContainer, type RuntimeError, startContainer } from "./Container.ts"
+import { type ContainerLog } from "./ContainerLog.ts"
+import { type ConfigError } from "./Environment.ts"
+import { ensureImage, type PullFailed } from "./ImagePull.ts"
+import { imageBehaviour } from "./Images.ts"
+import { stopContainer } from "./Lifecycle.ts"
+import {
+  type Container,
+  type ContainerStatus,
+  type EphemeralContainer,
+  type Pod,
+  type Probe,
+  type Terminated,
+  timestamp
+} from "./Objects.ts"
+import { type ProbeKind, runProbe, timeoutOf, unhealthy } from "./Probes.ts"
 
-/** How the loop tells the pod about its container. */
-export interface ContainerReporter {
-  readonly status: () => ContainerStatus
-  /** The pod is being deleted: an end is final. */
+export type Role = "init" | "sidecar" | "main" | "ephemeral"
+
+/** A container of a pod, with what has become of it. Only its loop writes here. */
+export interface Slot {
+  readonly role: Role
+  readonly spec: EphemeralContainer
+  readonly log: ContainerLog
+  /** Open once the container counts as started for the first time: the next one's turn. */
+  readonly started: Latch.Latch
+  status: ContainerStatus
+  running: RunningContainer | undefined
+}
+
+/** What a container's loop needs of its pod. */
+export interface PodContext {
+  /** As it is now. */
+  readonly pod: () => Pod
+  /** Nothing is started or restarted any more. */
   readonly stopping: () => boolean
-  readonly report: (change: Partial<ContainerStatus>, running: RunningContainer | undefined) => Effect.Effect<void>
+  /** What the container is started with; asked anew for each start. */
+  readonly options: (slot: Slot) => Effect.Effect<ContainerOptions, ConfigError | RuntimeError>
+  readonly report: (
+    slot: Slot,
+    change: Partial<ContainerStatus>,
+    running: RunningContainer | undefined
+  ) => Effect.Effect<void>
+  readonly note: (
+    type: "Normal" | "Warning",
+    reason: string,
+    message: string,
+    container?: string
+  ) => Effect.Effect<void>
+  /** Completes when it is worth trying again what failed for a missing object. */
+  readonly retry: Effect.Effect<void>
+  /** A pod's containers are started one after the other. */
+  readonly turn: Semaphore.Semaphore
+  /** A node starts a few containers at a time. */
+  readonly starts: Semaphore.Semaphore
 }
 
 /** The kubelet's: 10 s, doubled up to five minutes. */
-const backOffStart = 10
-const backOffLimit = 300
+export const backOffStart = 10
+export const backOffLimit = 300
 /** A container that ran this long starts over with the shortest back-off. */
 const backOffForgotten = 600
 
-const seconds = (duration: number): string =>
-  duration < 60 ? `${duration}s` : `${Math.floor(duration / 60)}m${duration % 60}s`
+const duration = (seconds: number): string =>
+  seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`
 
-const hash = (text: string): string => createHash("sha256").update(text).digest("hex")
+/** The restart policy of one container, which is not the pod's for each. */
+export const policyOf = (role: Role, podPolicy: string): string => {
+  if (role === "ephemeral") return "Never"
+  if (role === "sidecar") return "Always"
+  return role === "init" && podPolicy === "Always" ? "OnFailure" : podPolicy
+}
 
-/** Completes when the image is there. One that cannot be pulled is asked for again with growing pauses, for ever. */
-const pull = Effect.fnUntraced(function*(options: ContainerOptions, reporter: ContainerReporter, events: Events) {
-  const { pod, spec: { image, name } } = options
-  const note = (type: "Normal" | "Warning", reason: string, message: string) =>
-    events.record(pod, "kubelet", type, reason, message, name)
-  const behaviour = imageBehaviour(image)
-  const error = pullError(image)
-  const failOnce = Effect.fnUntraced(function*(pause: number) {
-    yield* note("Normal", "Pulling", `Pulling image "${image}"`)
-    yield* note("Warning", "Failed", `Failed to pull image "${image}": ${error}`)
-    yield* note("Warning", "Failed", "Error: ErrImagePull")
-    yield* reporter.report({ state: { waiting: { reason: "ErrImagePull", message: error ?? "" } } }, undefined)
-    // The kubelet looks again after a moment, and finds itself still within the pause.
-    yield* Effect.sleep("1 second")
-    yield* note("Normal", "BackOff", `Back-off pulling image "${image}"`)
-    yield* note("Warning", "Failed", "Error: ImagePullBackOff")
-    const message = `Back-off pulling image "${image}": ErrImagePull: ${error}`
-    yield* reporter.report({ state: { waiting: { reason: "ImagePullBackOff", message } } }, undefined)
-    yield* Effect.sleep(`${pause - 1} seconds`)
+const restarts = (policy: string, exitCode: number): boolean =>
+  policy === "Always" || (policy === "OnFailure" && exitCode !== 0)
+
+const stop = (context: PodContext, slot: Slot, container: RunningContainer, seconds: number, why: string) => {
+  const preStop = slot.spec.lifecycle?.preStop
+  return stopContainer({
+    container,
+    preStop: preStop === undefined ? undefined : act(preStop, slot.spec, container),
+    expired: Effect.sleep(`${seconds} seconds`),
+    turn: Effect.void,
+    note: (...event) => context.note(...event, slot.spec.name),
+    why
   })
-  if (error !== undefined) {
-    for (let pause = backOffStart;; pause = Math.min(pause * 2, backOffLimit)) yield* failOnce(pause)
+}
+
+/** Runs the probes of a container that runs; reports what they say, and ends the container when they say so. */
+const watchHealth = Effect.fnUntraced(function*(context: PodContext, slot: Slot, container: RunningContainer) {
+  const { livenessProbe, name, readinessProbe, startupProbe } = slot.spec
+  const run = (kind: ProbeKind, probe: Probe, decided: (verdict: boolean) => Effect.Effect<boolean>) =>
+    runProbe({
+      kind,
+      probe,
+      attempt: actWithin(probe, timeoutOf(probe), slot.spec, container),
+      failed: (failure) => context.note("Warning", "Unhealthy", unhealthy(kind, failure), name),
+      decided
+    })
+  const restart = (kind: ProbeKind, probe: Probe) => {
+    // A container that is being stopped anyway is not stopped for its health.
+    if (context.stopping()) return Effect.void
+    const grace = probe.terminationGracePeriodSeconds ?? context.pod().spec.terminationGracePeriodSeconds
+    const what = `Container ${name} failed ${kind.toLowerCase()} probe`
+    const again = restarts(policyOf(slot.role, context.pod().spec.restartPolicy), 1)
+    return stop(context, slot, container, grace, again ? `${what}, will be restarted` : what)
   }
-  yield* note("Normal", "Pulling", `Pulling image "${image}"`)
-  const millis = behaviour._tag === "Slow" ? behaviour.millis : 0
-  yield* Effect.sleep(`${millis} millis`)
-  yield* note(
-    "Normal",
-    "Pulled",
-    `Successfully pulled image "${image}" in ${millis}ms (${millis}ms including waiting). Image size: 0 bytes.`
-  )
+  if (startupProbe !== undefined) {
+    let up = false
+    yield* run("Startup", startupProbe, (verdict) => {
+      up = verdict
+      return Effect.succeed(false)
+    })
+    if (!up) return yield* restart("Startup", startupProbe)
+    yield* context.report(slot, { started: true, ready: readinessProbe === undefined }, container)
+  }
+  yield* slot.started.open
+  const probing = [
+    ...(livenessProbe === undefined
+      ? []
+      : [run("Liveness", livenessProbe, () => Effect.as(restart("Liveness", livenessProbe), false))]),
+    ...(readinessProbe === undefined
+      ? []
+      : [run("Readiness", readinessProbe, (ready) => Effect.as(context.report(slot, { ready }, container), true))])
+  ]
+  yield* Effect.all(probing, { concurrency: "unbounded", discard: true })
 })
 
-/** One run from start to end; interrupting it kills the container. */
-const runOnce = (options: ContainerOptions, reporter: ContainerReporter, events: Events): Effect.Effect<Terminated> =>
-  Effect.scoped(Effect.gen(function*() {
-    const { pod, spec: { name } } = options
+/** Creates and starts it, and runs its postStart hook: `startContainer` of the kubelet. */
+const start = (
+  context: PodContext,
+  slot: Slot,
+  again: boolean
+): Effect.Effect<RunningContainer, PullFailed | ConfigError | RuntimeError, Scope.Scope> =>
+  context.turn.withPermit(Effect.gen(function*() {
+    const { spec } = slot
     const note = (type: "Normal" | "Warning", reason: string, message: string) =>
-      events.record(pod, "kubelet", type, reason, message, name)
-    yield* note("Normal", "Created", `Created container: ${name}`)
-    const container = yield* startContainer(options)
-    yield* note("Normal", "Started", `Started container ${name}`)
+      context.note(type, reason, message, spec.name)
+    yield* ensureImage(spec, again, note)
+    yield* context.report(
+      slot,
+      { imageID: `sha256:${createHash("sha256").update(spec.image).digest("hex")}` },
+      undefined
+    )
+    const options = yield* context.options(slot)
+    yield* note("Normal", "Created", `Created container: ${spec.name}`)
+    const container = yield* context.starts.withPermit(startContainer(options))
+    yield* note("Normal", "Started", `Started container ${spec.name}`)
+    const hook = spec.lifecycle?.postStart
+    if (hook === undefined) return container
+    // It can be entered and stopped while its hook runs, and does not yet count as running.
+    slot.running = container
+    const failed = act(hook, spec, container).pipe(
+      Effect.as(false),
+      Effect.catchTag("ActionFailed", () => Effect.succeed(true))
+    )
+    if (yield* Effect.raceFirst(failed, Effect.as(container.exitCode, false))) {
+      yield* note("Warning", "FailedPostStartHook", "PostStartHook failed")
+      yield* stop(
+        context,
+        slot,
+        container,
+        context.pod().spec.terminationGracePeriodSeconds,
+        "FailedPostStartHook"
+      )
+    }
+    return container
+  }))
+
+/** As `start`, and again for what may heal: an image that comes, an object that appears. */
+const startAtLast = (context: PodContext, slot: Slot, again: boolean) => {
+  const { image, name } = slot.spec
+  const wait = (reason: string, message: string) =>
+    context.report(slot, { state: { waiting: { reason, message } } }, undefined)
+  let pause = backOffStart
+  const attempt: Effect.Effect<RunningContainer, RuntimeError, Scope.Scope> = Effect.suspend(() =>
+    start(context, slot, again)
+  ).pipe(
+    Effect.catchTags({
+      ConfigError: ({ message }) =>
+        Effect.gen(function*() {
+          yield* context.note("Warning", "Failed", `Error: ${message}`, name)
+          yield* wait("CreateContainerConfigError", message)
+          yield* context.retry
+          return yield* attempt
+        }),
+      PullFailed: ({ message, reason }) =>
+        Effect.gen(function*() {
+          yield* context.note("Warning", "Failed", `Error: ${reason}`, name)
+          yield* wait(reason, message)
+          // The kubelet looks again after a moment, and finds itself still within the pause.
+          yield* Effect.sleep("1 second")
+          if (reason === "ErrImagePull") {
+            yield* context.note("Normal", "BackOff", `Back-off pulling image "${image}"`, name)
+            yield* context.note("Warning", "Failed", "Error: ImagePullBackOff", name)
+            yield* wait("ImagePullBackOff", `Back-off pulling image "${image}": ErrImagePull: ${message}`)
+          }
+          yield* Effect.sleep(`${pause - 1} seconds`)
+          pause = Math.min(pause * 2, backOffLimit)
+          return yield* attempt
+        })
+    })
+  )
+  return attempt
+}
+
+/** One run from start to end; interrupting it kills the container. */
+const runOnce = (context: PodContext, slot: Slot, again: boolean): Effect.Effect<Terminated> =>
+  Effect.scoped(Effect.gen(function*() {
+    const container = yield* startAtLast(context, slot, again)
     const startedAt = timestamp(yield* Clock.currentTimeMillis)
     const containerID = `containerd://${container.id}`
+    const { image, readinessProbe, startupProbe } = slot.spec
+    const started = startupProbe === undefined
+    const probed = slot.role === "main" || slot.role === "sidecar"
     // The kubelet looks some time after the start: a container that ends at once it mostly sees ended, never ready.
-    if (imageBehaviour(options.spec.image)._tag !== "Exits") {
-      yield* reporter.report({ state: { running: { startedAt } }, ready: true, started: true, containerID }, container)
+    if (imageBehaviour(image)._tag !== "Exits" && !context.stopping()) {
+      const ready = probed && started && readinessProbe === undefined
+      yield* context.report(slot, { state: { running: { startedAt } }, ready, started, containerID }, container)
     }
+    if (probed) yield* Effect.forkScoped(watchHealth(context, slot, container))
     const exitCode = yield* container.exitCode
     const finishedAt = timestamp(yield* Clock.currentTimeMillis)
     return { exitCode, reason: exitCode === 0 ? "Completed" : "Error", startedAt, finishedAt, containerID }
   })).pipe(
     Effect.catchTag("RuntimeError", ({ message }) =>
       Effect.gen(function*() {
-        yield* events.record(options.pod, "kubelet", "Warning", "Failed", `Error: ${message}`, options.spec.name)
+        yield* context.note("Warning", "Failed", `Error: ${message}`, slot.spec.name)
         return {
           exitCode: 128,
           reason: "StartError",
@@ -91,44 +241,43 @@ const runOnce = (options: ContainerOptions, reporter: ContainerReporter, events:
       }))
   )
 
-/** Runs until the restart policy says that it is over. Interrupting it kills the container. */
-export const containerLoop = Effect.fnUntraced(
-  function*(options: ContainerOptions, reporter: ContainerReporter, events: Events) {
-    const { pod, spec } = options
-    yield* pull(options, reporter, events)
-    yield* reporter.report({ imageID: `sha256:${hash(spec.image)}` }, undefined)
-    let pause = backOffStart
-    for (let run = 0;; run++) {
-      const began = yield* Clock.currentTimeMillis
-      const terminated = yield* runOnce(options, reporter, events)
-      const ended = { ready: false, started: false }
-      yield* reporter.report({ ...ended, state: { terminated }, containerID: terminated.containerID }, undefined)
-      const policy = pod.spec.restartPolicy
-      if (reporter.stopping() || policy === "Never" || (policy === "OnFailure" && terminated.exitCode === 0)) return
-      if (((yield* Clock.currentTimeMillis) - began) / 1000 > backOffForgotten) pause = backOffStart
-      // The first restart is at once; from the second on it waits.
-      if (run > 0) {
-        const who = `${pod.metadata.name}_${pod.metadata.namespace ?? ""}(${pod.metadata.uid})`
-        const why = `restarting failed container=${spec.name} pod=${who}`
-        yield* events.record(
-          pod,
-          "kubelet",
-          "Warning",
-          "BackOff",
-          `Back-off ${why.replace("container=", "container ").replace("pod=", "in pod ")}`,
-          spec.name
-        )
-        const message = `back-off ${seconds(pause)} ${why}`
-        const lastState = { terminated }
-        yield* reporter.report({ lastState, state: { waiting: { reason: "CrashLoopBackOff", message } } }, undefined)
-        yield* Effect.sleep(`${pause} seconds`)
-        pause = Math.min(pause * 2, backOffLimit)
-      } else {
-        // The kubelet needs a moment to notice, in which the end itself can be seen.
-        yield* Effect.sleep("1 second")
-      }
-      const restartCount = reporter.status().restartCount + 1
-      yield* reporter.report({ lastState: { terminated }, restartCount }, undefined)
+/** Runs until the restart policy says that it is over; answers the last exit code. Interrupting it kills it. */
+export const containerLoop = Effect.fnUntraced(function*(context: PodContext, slot: Slot) {
+  const { name } = slot.spec
+  let pause = backOffStart
+  for (let run = 0;; run++) {
+    const began = yield* Clock.currentTimeMillis
+    const terminated = yield* runOnce(context, slot, run > 0)
+    const { containerID, exitCode } = terminated
+    const ready = slot.role === "init" && exitCode === 0
+    yield* context.report(slot, { ready, started: false, state: { terminated }, containerID }, undefined)
+    const { metadata, spec } = context.pod()
+    if (context.stopping() || !restarts(policyOf(slot.role, spec.restartPolicy), exitCode)) return exitCode
+    if (((yield* Clock.currentTimeMillis) - began) / 1000 > backOffForgotten) pause = backOffStart
+    // The first restart is at once, after the moment that the kubelet takes to notice; from the second on it waits.
+    if (run === 0) yield* Effect.sleep("1 second")
+    else {
+      const who = `${metadata.name}_${metadata.namespace ?? ""}(${metadata.uid})`
+      yield* context.note("Warning", "BackOff", `Back-off restarting failed container ${name} in pod ${who}`, name)
+      const message = `back-off ${duration(pause)} restarting failed container=${name} pod=${who}`
+      const state = { waiting: { reason: "CrashLoopBackOff", message } }
+      yield* context.report(slot, { lastState: { terminated }, state }, undefined)
+      yield* Effect.sleep(`${pause} seconds`)
+      pause = Math.min(pause * 2, backOffLimit)
     }
+    const restartCount = slot.status.restartCount + 1
+    yield* context.report(slot, { lastState: { terminated }, restartCount }, undefined)
   }
-)
+})
+
+/** Before anything has happened to it. */
+export const waitingStatus = ({ image, name }: Container, reason: string): ContainerStatus => ({
+  name,
+  state: { waiting: { reason } },
+  lastState: {},
+  ready: false,
+  started: false,
+  restartCount: 0,
+  image,
+  imageID: ""
+})

@@ -1,16 +1,16 @@
-/** Events of core/v1, as the scheduler and the kubelet record them. */
+/** Events of core/v1, as the scheduler, the kubelet and the node controller record them. */
 import { Clock, Effect } from "effect"
 import { randomBytes, randomUUID } from "node:crypto"
-import { type Pod, timestamp } from "./Objects.ts"
-import { nodeName } from "./Scheduler.ts"
+import { nodeName } from "./Node.ts"
+import { type KubeObject, type PodSpec, timestamp } from "./Objects.ts"
 import { type Store } from "./Store.ts"
 
-export type EventSource = "kubelet" | "default-scheduler"
+export type EventSource = "kubelet" | "default-scheduler" | "node-controller"
 
 export interface Events {
-  /** Records one event about a pod; the same one again raises its count. Never fails. */
+  /** Records one event about a pod or the node; the same one again raises its count. Never fails. */
   readonly record: (
-    pod: Pod,
+    about: KubeObject,
     source: EventSource,
     type: "Normal" | "Warning",
     reason: string,
@@ -19,8 +19,17 @@ export interface Events {
   ) => Effect.Effect<void>
 }
 
-/** Real clusters forget events after an hour; here the oldest go when there are more than these. */
-const limit = 2000
+/** Real clusters forget events after an hour; here the oldest go when there are more than these: 500 pods' at once. */
+const limit = 5000
+
+const lists = ["containers", "initContainers", "ephemeralContainers"] as const
+
+/** `fieldPath` of a reference to a container. */
+const fieldPath = (about: KubeObject, container: string): string => {
+  const { spec } = about as KubeObject & { readonly spec?: Partial<PodSpec> }
+  const list = lists.find((list) => spec?.[list]?.some(({ name }) => name === container)) ?? "containers"
+  return `spec.${list}{${container}}`
+}
 
 export const makeEvents = (store: Store): Events => {
   // Insertion order is age.
@@ -34,33 +43,35 @@ export const makeEvents = (store: Store): Events => {
   })
 
   return {
-    record: Effect.fnUntraced(function*(pod, source, type, reason, message, container) {
+    record: Effect.fnUntraced(function*(about, source, type, reason, message, container) {
       const now = timestamp(yield* Clock.currentTimeMillis)
-      const namespace = pod.metadata.namespace ?? ""
-      const key = JSON.stringify([pod.metadata.uid, source, reason, message])
+      const { namespace, resourceVersion, uid } = about.metadata
+      const key = JSON.stringify([uid, source, reason, message, container])
       const before = known.get(key)
       if (before !== undefined) {
-        yield* Effect.ignore(store.update("events", namespace, before.name, (event) => ({
+        yield* Effect.ignore(store.update("events", before.namespace, before.name, (event) => ({
           ...event,
           count: event.count + 1,
           lastTimestamp: now
         })))
         return
       }
-      const name = `${pod.metadata.name}.${randomBytes(8).toString("hex")}`
-      known.set(key, { namespace, name })
+      const home = namespace ?? "default"
+      const name = `${about.metadata.name}.${randomBytes(8).toString("hex")}`
+      const host = source === "kubelet" ? nodeName : undefined
+      known.set(key, { namespace: home, name })
       yield* Effect.ignore(store.create("events", {
         apiVersion: "v1",
         kind: "Event",
-        metadata: { name, namespace, uid: randomUUID(), resourceVersion: "", creationTimestamp: now },
+        metadata: { name, namespace: home, uid: randomUUID(), resourceVersion: "", creationTimestamp: now },
         involvedObject: {
-          apiVersion: "v1",
-          kind: "Pod",
-          namespace,
-          name: pod.metadata.name,
-          uid: pod.metadata.uid,
-          resourceVersion: pod.metadata.resourceVersion,
-          ...(container === undefined ? {} : { fieldPath: `spec.containers{${container}}` })
+          apiVersion: about.apiVersion,
+          kind: about.kind,
+          ...(namespace === undefined ? {} : { namespace }),
+          name: about.metadata.name,
+          uid,
+          resourceVersion,
+          ...(container === undefined ? {} : { fieldPath: fieldPath(about, container) })
         },
         reason,
         message,
@@ -68,7 +79,9 @@ export const makeEvents = (store: Store): Events => {
         count: 1,
         firstTimestamp: now,
         lastTimestamp: now,
-        source: { component: source, ...(source === "kubelet" ? { host: nodeName } : {}) }
+        source: { component: source, ...(host === undefined ? {} : { host }) },
+        reportingComponent: source,
+        reportingInstance: host ?? ""
       }))
       yield* forgetOldest
     })

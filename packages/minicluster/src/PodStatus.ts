@@ -1,10 +1,12 @@
 /** Pure: what the containers are in, said as the kubelet says it in a pod's status. */
+import { nodeAddress } from "./Node.ts"
 import {
   type Container,
   type ContainerStatus,
   type Pod,
   type PodCondition,
   type PodPhase,
+  type PodSpec,
   type PodStatus,
   timestamp
 } from "./Objects.ts"
@@ -27,74 +29,154 @@ export const qosClass = (containers: ReadonlyArray<Container>): string => {
   return guaranteed ? "Guaranteed" : "Burstable"
 }
 
-/** `PodPhase` as `getPhase` of the kubelet counts it from the containers and the restart policy. */
-export const podPhase = (restartPolicy: string, containers: ReadonlyArray<ContainerStatus>): PodPhase => {
-  if (containers.some(({ lastState, state }) => state.waiting !== undefined && lastState.terminated === undefined)) {
-    return "Pending"
-  }
-  if (containers.some(({ state }) => state.running !== undefined)) return "Running"
-  const ended = containers.flatMap(({ lastState, state }) => state.terminated ?? lastState.terminated ?? [])
-  if (restartPolicy === "Always") return "Running"
-  const failed = ended.some(({ exitCode }) => exitCode !== 0)
-  if (!failed) return containers.every(({ state }) => state.terminated !== undefined) ? "Succeeded" : "Running"
-  return restartPolicy === "Never" ? "Failed" : "Running"
+/** An init container that stays (KEP-753). */
+export const isSidecar = (container: Container): boolean => container.restartPolicy === "Always"
+
+/** The statuses of a pod's containers, each list in the order of the spec. */
+export interface Statuses {
+  readonly init: ReadonlyArray<ContainerStatus>
+  readonly main: ReadonlyArray<ContainerStatus>
+  readonly ephemeral: ReadonlyArray<ContainerStatus>
 }
 
-/** Puts a condition in its place; the time of transition stays while the status does. */
+/** What the node knows of a pod. */
+export interface PodView extends Statuses {
+  /** The pod's surroundings are made: its volumes are there, its containers may start. */
+  readonly sandbox: boolean
+  /** All is over: nothing runs and nothing will. */
+  readonly ended: boolean
+  /** Why the node ended it, when it did. */
+  readonly failure: { readonly reason: string; readonly message: string } | undefined
+}
+
+const never = ({ lastState, state }: ContainerStatus) =>
+  state.waiting !== undefined && lastState.terminated === undefined
+const isRunning = ({ state }: ContainerStatus) => state.running !== undefined
+const end = ({ lastState, state }: ContainerStatus) => state.terminated ?? lastState.terminated
+
+const split = (spec: PodSpec, { init }: Statuses) => {
+  const sidecars = new Set((spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name))
+  return {
+    sidecars: init.filter(({ name }) => sidecars.has(name)),
+    regular: init.filter(({ name }) => !sidecars.has(name))
+  }
+}
+
+/** Main containers have run before: what the init containers do now no longer holds the pod back. */
+const hasStarted = ({ main }: Statuses) => main.some((status) => !never(status))
+
+/** `getPhase` of the kubelet: from the containers and the restart policy; `ended` leaves the policy aside. */
+export const podPhase = (spec: PodSpec, statuses: Statuses, ended = false): PodPhase => {
+  const { main } = statuses
+  const { regular, sidecars } = split(spec, statuses)
+  const initFailed = regular.some((status) => (end(status)?.exitCode ?? 0) !== 0)
+  if (initFailed && spec.restartPolicy === "Never") return "Failed"
+  const uninitialized = regular.some((status) => isRunning(status) || never(status)) ||
+    (!hasStarted(statuses) && sidecars.some((status) => never(status) || (isRunning(status) && !status.started)))
+  if (uninitialized || [...main, ...sidecars].some(never)) return "Pending"
+  if ([...main, ...sidecars].some(isRunning)) return "Running"
+  const succeeded = main.every(({ state }) => state.terminated?.exitCode === 0)
+  if (ended) return succeeded ? "Succeeded" : "Failed"
+  if (spec.restartPolicy === "Always") return "Running"
+  if (succeeded) return "Succeeded"
+  return spec.restartPolicy === "Never" ? "Failed" : "Running"
+}
+
+type NextCondition = Pick<PodCondition, "type" | "status" | "reason" | "message">
+
+/** A condition as it is now; the time of transition stays while the status does. */
+const stamped = (before: ReadonlyArray<PodCondition>, next: NextCondition, now: number): PodCondition => {
+  const old = before.find(({ type }) => type === next.type)
+  const lastTransitionTime = old?.status === next.status ? old.lastTransitionTime : timestamp(now)
+  return { lastProbeTime: null, lastTransitionTime, ...next }
+}
+
+/** Puts a condition in its place. */
 export const withCondition = (
   conditions: ReadonlyArray<PodCondition>,
-  next: {
-    readonly type: string
-    readonly status: "True" | "False"
-    readonly reason?: string
-    readonly message?: string
-  },
+  next: NextCondition,
   now: number
 ): ReadonlyArray<PodCondition> => {
-  const before = conditions.find(({ type }) => type === next.type)
-  const lastTransitionTime = before?.status === next.status ? before.lastTransitionTime : timestamp(now)
-  const condition: PodCondition = { lastProbeTime: null, lastTransitionTime, ...next }
-  return before === undefined
-    ? [...conditions, condition]
-    : conditions.map((old) => old.type === next.type ? condition : old)
+  const condition = stamped(conditions, next, now)
+  return conditions.some(({ type }) => type === next.type)
+    ? conditions.map((old) => old.type === next.type ? condition : old)
+    : [...conditions, condition]
 }
 
-const readiness = (phase: PodPhase, containers: ReadonlyArray<ContainerStatus>) => {
-  const unready = containers.filter(({ ready }) => !ready).map(({ name }) => name)
-  if (unready.length === 0) return { status: "True" as const }
-  if (phase === "Succeeded") return { status: "False" as const, reason: "PodCompleted" }
-  if (phase === "Failed") return { status: "False" as const, reason: "PodFailed" }
-  return {
-    status: "False" as const,
-    reason: "ContainersNotReady",
-    message: `containers with unready status: [${unready.join(" ")}]`
-  }
+type Verdict = Omit<NextCondition, "type">
+const met: Verdict = { status: "True" }
+const named = (what: string, statuses: ReadonlyArray<ContainerStatus>) =>
+  `containers with ${what} status: [${statuses.map(({ name }) => name).join(" ")}]`
+
+/** `GeneratePodInitializedCondition` */
+const initialized = (spec: PodSpec, view: Statuses, phase: PodPhase): Verdict => {
+  const { regular, sidecars } = split(spec, view)
+  if (phase === "Succeeded") return { ...met, reason: "PodCompleted" }
+  const waiting = [...regular.filter(({ ready }) => !ready), ...sidecars.filter(({ started }) => !started)]
+  if (hasStarted(view) || waiting.length === 0) return met
+  const incomplete = view.init.filter((status) => waiting.includes(status))
+  return { status: "False", reason: "ContainersNotInitialized", message: named("incomplete", incomplete) }
 }
 
-/** The whole status of a pod that a node has taken. `sandbox` says that the pod's surroundings are made. */
-export const podStatus = (
-  pod: Pod,
-  containers: ReadonlyArray<ContainerStatus>,
-  sandbox: boolean,
-  now: number
-): PodStatus => {
-  const phase = podPhase(pod.spec.restartPolicy, containers)
-  const ready = readiness(phase, containers)
-  const conditions = [
-    { type: "PodReadyToStartContainers", status: sandbox ? "True" as const : "False" as const },
-    { type: "Initialized", status: "True" as const },
-    { type: "Ready", ...ready },
-    { type: "ContainersReady", ...ready }
-  ].reduce<ReadonlyArray<PodCondition>>((all, next) => withCondition(all, next, now), pod.status.conditions ?? [])
-  const address = "127.0.0.1"
+/** `GenerateContainersReadyCondition` */
+const containersReady = (spec: PodSpec, view: Statuses, phase: PodPhase): Verdict => {
+  if (phase === "Succeeded") return { status: "False", reason: "PodCompleted" }
+  if (phase === "Failed") return { status: "False", reason: "PodFailed" }
+  const unready = [...split(spec, view).sidecars, ...view.main].filter(({ ready }) => !ready)
+  return unready.length === 0
+    ? met
+    : { status: "False", reason: "ContainersNotReady", message: named("unready", unready) }
+}
+
+/** The readiness gates' part of `GeneratePodReadyCondition`. */
+const gates = (spec: PodSpec, conditions: ReadonlyArray<PodCondition>): Verdict => {
+  const faults = (spec.readinessGates ?? []).flatMap(({ conditionType }) => {
+    const condition = conditions.find(({ type }) => type === conditionType)
+    if (condition === undefined) {
+      return [`corresponding condition of pod readiness gate "${conditionType}" does not exist.`]
+    }
+    return condition.status === "True"
+      ? []
+      : [`the status of pod readiness gate "${conditionType}" is not "True", but ${condition.status}`]
+  })
+  return faults.length === 0
+    ? met
+    : { status: "False", reason: "ReadinessGatesNotReady", message: faults.join(", ") }
+}
+
+/** The kubelet's own conditions, in its order; those of others come before them. */
+const conditionsOf = (pod: Pod, view: PodView, phase: PodPhase, now: number): ReadonlyArray<PodCondition> => {
+  const before = pod.status.conditions ?? []
+  const ready = containersReady(pod.spec, view, phase)
+  const own: ReadonlyArray<NextCondition> = [
+    { type: "PodReadyToStartContainers", status: view.sandbox && !view.ended ? "True" : "False" },
+    { type: "Initialized", ...initialized(pod.spec, view, phase) },
+    { type: "Ready", ...(ready.status === "True" ? gates(pod.spec, before) : ready) },
+    { type: "ContainersReady", ...ready },
+    { type: "PodScheduled", ...met }
+  ]
+  return [
+    ...before.filter(({ type }) => own.every((condition) => condition.type !== type)),
+    ...own.map((condition) => stamped(before, condition, now))
+  ]
+}
+
+/** The whole status of a pod that a node has taken. */
+export const podStatus = (pod: Pod, view: PodView, now: number): PodStatus => {
+  const phase = view.ended && view.failure !== undefined ? "Failed" : podPhase(pod.spec, view, view.ended)
   return {
     ...pod.status,
     phase,
-    conditions,
-    hostIP: address,
-    hostIPs: [{ ip: address }],
-    ...(sandbox ? { podIP: address, podIPs: [{ ip: address }] } : {}),
+    ...(view.ended && view.failure !== undefined
+      ? { reason: view.failure.reason, message: view.failure.message }
+      : {}),
+    conditions: conditionsOf(pod, view, phase, now),
+    hostIP: nodeAddress,
+    hostIPs: [{ ip: nodeAddress }],
+    ...(view.sandbox ? { podIP: nodeAddress, podIPs: [{ ip: nodeAddress }] } : {}),
     startTime: pod.status.startTime ?? timestamp(now),
-    containerStatuses: containers
+    ...(view.init.length === 0 ? {} : { initContainerStatuses: view.init }),
+    containerStatuses: view.main,
+    ...(view.ephemeral.length === 0 ? {} : { ephemeralContainerStatuses: view.ephemeral })
   }
 }

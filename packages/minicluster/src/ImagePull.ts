@@ -1,0 +1,37 @@
+/** Pulling images, which are but names: as long and with such an end as the name says. */
+import { Data, Effect } from "effect"
+import { imageBehaviour, pullError } from "./Images.ts"
+import { type Container } from "./Objects.ts"
+
+/** The image is not there; `reason` is that of the container's waiting state. */
+export class PullFailed extends Data.TaggedError("PullFailed")<{
+  readonly reason: "ErrImagePull" | "ErrImageNeverPull"
+  readonly message: string
+}> {}
+
+type Note = (type: "Normal" | "Warning", reason: string, message: string) => Effect.Effect<void>
+
+/** `EnsureImageExists`: every image that can be pulled was there before for whoever does not ask for a pull. */
+export const ensureImage = Effect.fnUntraced(
+  function*({ image, imagePullPolicy }: Container, again: boolean, note: Note) {
+    const error = pullError(image)
+    if (imagePullPolicy === "Never" && error !== undefined) {
+      const message = `Container image "${image}" is not present with pull policy of Never`
+      yield* note("Warning", "ErrImageNeverPull", message)
+      return yield* new PullFailed({ reason: "ErrImageNeverPull", message })
+    }
+    if (imagePullPolicy === "Never" || (again && imagePullPolicy === "IfNotPresent")) {
+      return yield* note("Normal", "Pulled", `Container image "${image}" already present on machine`)
+    }
+    yield* note("Normal", "Pulling", `Pulling image "${image}"`)
+    if (error !== undefined) {
+      yield* note("Warning", "Failed", `Failed to pull image "${image}": ${error}`)
+      return yield* new PullFailed({ reason: "ErrImagePull", message: error })
+    }
+    const behaviour = imageBehaviour(image)
+    const millis = behaviour._tag === "Slow" && !again ? behaviour.millis : 0
+    yield* Effect.sleep(`${millis} millis`)
+    const took = `${millis}ms (${millis}ms including waiting)`
+    yield* note("Normal", "Pulled", `Successfully pulled image "${image}" in ${took}. Image size: 0 bytes.`)
+  }
+)
