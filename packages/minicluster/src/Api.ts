@@ -1,80 +1,128 @@
-/** The paths of the API and what answers at each. */
+/** The way of a request through the API: what it asks for, whether it may, and what answers it. */
 import { Effect } from "effect"
+import { authorize } from "./Authorization.ts"
+import { decodeBody } from "./Decode.ts"
 import { discovery } from "./Discovery.ts"
+import { handleFaults, type FaultsControl } from "./Faults.ts"
 import { type ApiRequest, type ApiResponse } from "./Http.ts"
 import { type Kubelet } from "./Kubelet.ts"
-import { getObject, listOrWatch } from "./ListWatch.ts"
-import { createPod, deletePod, patchPod, podLog } from "./Pods.ts"
+import { getObject, type Lists } from "./ListWatch.ts"
+import { podLog } from "./Pods.ts"
+import { requestInfo, type RequestInfo, served } from "./RequestInfo.ts"
+import { type Resource, resourceTypes, verbsOf } from "./Resources.ts"
+import { createObject, deleteCollection, deleteObject, evict, patchObject, type Place, updateObject } from "./Rest.ts"
+import { review } from "./Reviews.ts"
 import { type ApiError, badRequest, methodNotAllowed, noSuchResource } from "./Status.ts"
-import { type Resource, type Store } from "./Store.ts"
-
-const isResource = (name: string | undefined): name is Resource =>
-  name === "pods" || name === "events" || name === "namespaces"
+import { type Store } from "./Store.ts"
+import { openApi } from "./Interim.ts"
+import { requestToken, type Tokens } from "./Tokens.ts"
+import { watch } from "./Watch.ts"
 
 export interface Api {
   readonly store: Store
   readonly kubelet: Kubelet
+  readonly lists: Lists
+  readonly faults: FaultsControl
+  readonly tokens: Tokens
+  /** PEM of the cluster's certificate authority. */
+  readonly authority: string
   /** HOST:PORT, for discovery. */
   readonly host: string
 }
 
-/** Everything but the upgrades: those are `Exec.ts`. */
-export const handle = (api: Api, request: ApiRequest): Effect.Effect<ApiResponse, ApiError> => {
-  const { method, path } = request
-  const found = discovery(path, api.host)
-  if (found !== undefined) return Effect.succeed(found)
-  const [root, version, ...rest] = path
-  if (root !== "api" || version !== "v1") return Effect.fail(noSuchResource)
-  const [first, namespace, second, name, subresource, ...tooMuch] = rest
-  if (tooMuch.length > 0) return Effect.fail(noSuchResource)
-  if (first !== "namespaces") {
-    if (!isResource(first) || namespace !== undefined) return Effect.fail(noSuchResource)
-    return method === "GET" ? listOrWatch(api.store, first, undefined, request) : Effect.fail(methodNotAllowed)
-  }
-  if (second === undefined) {
-    if (method !== "GET") return Effect.fail(methodNotAllowed)
-    return namespace === undefined
-      ? listOrWatch(api.store, "namespaces", undefined, request)
-      : getObject(api.store, "namespaces", "", namespace, request)
-  }
-  if (!isResource(second) || second === "namespaces" || namespace === undefined) return Effect.fail(noSuchResource)
-  if (subresource !== undefined) return handleSubresource(api, request, second, namespace, name ?? "", subresource)
-  if (name === undefined) {
-    if (method === "GET") return listOrWatch(api.store, second, namespace, request)
-    return method === "POST" && second === "pods"
-      ? createPod(api.store, namespace, request)
-      : Effect.fail(methodNotAllowed)
-  }
-  if (method === "GET") return getObject(api.store, second, namespace, name, request)
-  if (second !== "pods") return Effect.fail(methodNotAllowed)
-  if (method === "DELETE") return deletePod(api.store, namespace, name, request)
-  return method === "PATCH" ? patchPod(api.store, namespace, name, request) : Effect.fail(methodNotAllowed)
+type Answer = Effect.Effect<ApiResponse, ApiError>
+
+/** What answers at a path that is no resource. */
+const nonResource = (api: Api, request: ApiRequest): Answer =>
+  request.path.join("/") === "minicluster/faults"
+    ? handleFaults(api.faults, request)
+    : openApi(request.path) ?? Effect.suspend(() => {
+      const found = discovery(request, api.host)
+      if (found === undefined) return noSuchResource
+      return request.method === "GET" ? Effect.succeed(found) : methodNotAllowed
+    })
+
+/** Everything but the upgrades: those are `Upgrade.ts`'. */
+export const handle = (api: Api, request: ApiRequest): Answer => {
+  const info = requestInfo(request)
+  return authorize(api.store, request.user, info).pipe(
+    // What mends a fault must not be its victim.
+    Effect.andThen(info.path.startsWith("/minicluster/") ? Effect.void : api.faults.request(info)),
+    Effect.andThen(Effect.suspend(() => {
+      if (info.resource === "") return nonResource(api, request)
+      const found = served(request, info)
+      if (found === undefined) return noSuchResource
+      if (found._tag === "Resource") return handleResource(api, request, info, found.resource)
+      return info.verb === "create" && info.name === ""
+        ? Effect.flatMap(decodeBody(found.type, request), ({ object }) => review(api.store, found.review, request, object))
+        : methodNotAllowed
+    }))
+  )
 }
 
-const handleSubresource = (
-  api: Api,
-  request: ApiRequest,
-  resource: Resource,
-  namespace: string,
-  name: string,
-  subresource: string
-): Effect.Effect<ApiResponse, ApiError> => {
-  if (resource !== "pods") return Effect.fail(noSuchResource)
-  switch (subresource) {
-    case "exec":
-      return Effect.andThen(
-        api.store.get("pods", namespace, name),
-        Effect.fail(
-          badRequest(
-            "Upgrade request required: exec is served over a WebSocket of v5.channel.k8s.io or v4.channel.k8s.io"
-          )
-        )
-      )
-    case "log":
-      return request.method === "GET"
-        ? podLog(api.store, api.kubelet, namespace, name, request)
-        : Effect.fail(methodNotAllowed)
+const handleResource = (api: Api, request: ApiRequest, info: RequestInfo, resource: Resource): Answer => {
+  const { faults, lists, store } = api
+  const type = resourceTypes[resource]
+  if (info.subresource !== "") return handleSubresource(api, request, info, resource)
+  if (!verbsOf(type).includes(info.verb)) return Effect.fail(methodNotAllowed)
+  const place: Place = { ...info, resource, namespace: resource === "namespaces" ? "" : info.namespace }
+  const within = type.namespaced && place.namespace !== "" ? place.namespace : undefined
+  const swallow = resource === "pods" ? faults.deletionIgnored : Effect.succeed(false)
+  switch (info.verb) {
+    case "list":
+      return lists.list(resource, within, request)
+    case "watch":
+      return watch(store, faults, resource, within, request)
+    case "get":
+      return getObject(store, resource, place.namespace, place.name, request)
+    case "deletecollection":
+      return deleteCollection(store, place, request, swallow)
     default:
-      return Effect.fail(noSuchResource)
+  }
+  // What changes one object has to say in which namespace.
+  if (type.namespaced && within === undefined) return Effect.fail(methodNotAllowed)
+  switch (info.verb) {
+    case "create":
+      return info.name === "" ? createObject(api, place, request) : Effect.fail(methodNotAllowed)
+    case "update":
+      return updateObject(store, place, request)
+    case "patch":
+      return patchObject(api, place, request)
+    default:
+      return deleteObject(store, place, request, swallow)
+  }
+}
+
+const upgradeRequired = badRequest("Upgrade request required")
+
+const handleSubresource = (api: Api, request: ApiRequest, info: RequestInfo, resource: Resource): Answer => {
+  const { name, subresource } = info
+  const offered = resourceTypes[resource].subresources?.[subresource]
+  if (offered === undefined) return Effect.fail(noSuchResource)
+  if (!offered.verbs.includes(info.verb)) return Effect.fail(methodNotAllowed)
+  const place: Place = { resource, name, subresource, namespace: resource === "namespaces" ? "" : info.namespace }
+  switch (subresource) {
+    case "log":
+      return podLog(api.store, api.kubelet, place.namespace, name, request)
+    case "eviction":
+      return evict(api.store, place, request)
+    case "token":
+      return Effect.flatMap(
+        decodeBody({ group: "authentication.k8s.io", version: "v1", kind: "TokenRequest" }, request),
+        ({ object }) => requestToken(api.store, api.tokens, place.namespace, name, object)
+      )
+    case "exec":
+    case "attach":
+    case "portforward":
+      return Effect.andThen(api.store.get("pods", place.namespace, name), Effect.fail(upgradeRequired))
+    default:
+  }
+  switch (info.verb) {
+    case "get":
+      return getObject(api.store, resource, place.namespace, name, request)
+    case "update":
+      return updateObject(api.store, place, request)
+    default:
+      return patchObject(api, place, request)
   }
 }

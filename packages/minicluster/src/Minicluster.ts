@@ -1,17 +1,26 @@
 /** The cluster in one piece: its parts put together, for as long as a scope. */
-import { Clock, Context, Effect, Layer, type Scope } from "effect"
-import { randomBytes, randomUUID } from "node:crypto"
-import { mkdir, mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { Clock, Context, Effect, Layer, type Scope, Stream } from "effect"
+import { randomBytes } from "node:crypto"
 import { join, resolve } from "node:path"
+import { makeAuthentication } from "./Authentication.ts"
 import { makeCertificates } from "./Certificates.ts"
+import { runCollector } from "./Collector.ts"
+import { makeNamespaces } from "./Controllers.ts"
 import { makeEvents } from "./Events.ts"
+import { storeDefaultRoles } from "./DefaultRoles.ts"
+import { makeDirectory } from "./Directory.ts"
+import { type Eviction } from "./FaultPlan.ts"
+import { type FaultsControl, makeFaults } from "./Faults.ts"
 import { detectIsolation, isolationNotes } from "./Isolation.ts"
-import { kubeconfig } from "./Kubeconfig.ts"
-import { makeKubelet } from "./Kubelet.ts"
-import { timestamp } from "./Objects.ts"
+import { certificateKubeconfig, kubeconfig } from "./Kubeconfig.ts"
+import { type Kubelet, makeKubelet } from "./Kubelet.ts"
+import { makeLists } from "./ListWatch.ts"
+import { makeNode } from "./Node.ts"
+import { startScheduler } from "./Scheduler.ts"
+import { labelSelector } from "./Selectors.ts"
 import { listenServer, MiniclusterError } from "./Server.ts"
 import { makeStore, type Store } from "./Store.ts"
+import { makeTokens, podToken } from "./Tokens.ts"
 
 export interface MiniclusterOptions {
   /** Where to listen; 127.0.0.1 by default. Whoever reaches it and has the token runs programs as this user. */
@@ -20,6 +29,10 @@ export interface MiniclusterOptions {
   readonly port?: number
   /** Where the pods' folders live; by default a fresh private folder that is removed at the end. */
   readonly directory?: string
+  /** What `hostPath` volumes see as the machine's root: without it they are refused. */
+  readonly hostPath?: string
+  /** A plan of faults (`FaultPlan`), in force from the start. */
+  readonly faults?: unknown
 }
 
 export interface Minicluster {
@@ -27,43 +40,17 @@ export interface Minicluster {
   readonly url: string
   /** YAML: the authority's certificate, a bearer token, and a context "minicluster" in the namespace "default". */
   readonly kubeconfig: string
+  /** A kubeconfig for another user, by a client certificate: whatever RBAC grants the user or the groups. */
+  readonly kubeconfigFor: (options: {
+    readonly user: string
+    readonly groups?: ReadonlyArray<string>
+    readonly namespace?: string
+  }) => Effect.Effect<string>
+  /** Faults on purpose, set and cleared while the cluster runs. */
+  readonly faults: FaultsControl
   /** Sentences about what is not isolated on this machine; none when all is. */
   readonly isolation: ReadonlyArray<string>
 }
-
-const makeDirectory = (given: string | undefined): Effect.Effect<string, MiniclusterError, Scope.Scope> => {
-  const failed = (cause: unknown) =>
-    new MiniclusterError({
-      message: `The folder for the pods cannot be made: ${cause instanceof Error ? cause.message : String(cause)}`
-    })
-  if (given !== undefined) {
-    const directory = resolve(given)
-    return Effect.as(
-      Effect.tryPromise({ try: () => mkdir(directory, { recursive: true, mode: 0o700 }), catch: failed }),
-      directory
-    )
-  }
-  return Effect.acquireRelease(
-    Effect.tryPromise({ try: () => mkdtemp(join(tmpdir(), "minicluster-")), catch: failed }),
-    (directory) =>
-      Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined))
-  )
-}
-
-const makeNamespaces = Effect.fnUntraced(function*(store: Store) {
-  const creationTimestamp = timestamp(yield* Clock.currentTimeMillis)
-  for (const name of ["default", "kube-system"]) {
-    const labels = { "kubernetes.io/metadata.name": name }
-    const object = {
-      apiVersion: "v1",
-      kind: "Namespace",
-      metadata: { name, uid: randomUUID(), resourceVersion: "", creationTimestamp, labels },
-      spec: { finalizers: ["kubernetes"] },
-      status: { phase: "Active" }
-    }
-    yield* Effect.orDie(store.create("namespaces", object))
-  }
-})
 
 /**
  * Starts a cluster; some 150 ms for the first, less for the next. Closing the scope ends everything: the server, the
@@ -87,38 +74,74 @@ export const makeWith = (
 ): Effect.Effect<Minicluster, MiniclusterError, Scope.Scope> =>
   Effect.gen(function*() {
     const host = options.host ?? "127.0.0.1"
-    const directory = yield* makeDirectory(options.directory)
+    const orFail = <A, R>(effect: Effect.Effect<A, { readonly message: string }, R>) =>
+      Effect.mapError(effect, ({ message }) => new MiniclusterError({ message }))
+    const faults = yield* orFail(makeFaults(options.faults))
+    const directory = yield* orFail(makeDirectory(options.directory))
     const [certificates, isolation] = yield* Effect.all([
       makeCertificates(host),
       Effect.mapError(detectIsolation(limits.withoutNamespaces !== true), ({ message }) =>
         new MiniclusterError({ message: `This machine lacks a program that every pod needs: ${message}.` }))
     ], { concurrency: "unbounded" })
-    const token = randomBytes(24).toString("base64url")
+    const { authority } = certificates
     const store = yield* makeStore(limits.history)
-    yield* makeNamespaces(store)
+    const events = makeEvents(store)
+    const tokens = makeTokens(store)
+    yield* storeDefaultRoles(store)
+    yield* makeNamespaces(store, authority)
+    yield* Effect.ignore(store.create("nodes", makeNode(yield* Clock.currentTimeMillis)))
+    yield* runCollector(store)
+    yield* startScheduler(store, events)
     // The pods' fibers must be gone before the folder is, and the server after them: each finalizer runs in reverse.
-    const server = yield* listenServer({ host, port: options.port ?? 0, certificates, token })
+    const server = yield* listenServer({ host, port: options.port ?? 0, certificates })
     const address = `${host.includes(":") ? `[${host}]` : host}:${server.port}`
     const kubelet = yield* makeKubelet({
       store,
-      events: makeEvents(store),
+      events,
       isolation,
-      directory,
+      directory: join(directory, "pods"),
+      claims: join(directory, "claims"),
+      hostPath: options.hostPath === undefined ? undefined : resolve(options.hostPath),
       environment: {
         KUBERNETES_SERVICE_HOST: host,
         KUBERNETES_SERVICE_PORT: String(server.port),
         KUBERNETES_SERVICE_PORT_HTTPS: String(server.port),
         KUBERNETES_PORT: `tcp://${address}`
-      }
+      },
+      token: (pod, wanted) => Effect.orDie(podToken(store, tokens, pod, wanted)),
+      authority
     })
-    yield* server.serve({ store, kubelet, host: address })
+    yield* followFaults(faults, kubelet, store)
+    const token = randomBytes(24).toString("base64url")
+    yield* server.serve(
+      { store, kubelet, lists: makeLists(store), faults, tokens, authority, host: address },
+      makeAuthentication({ store, tokens, token })
+    )
     const url = `https://${address}`
     return {
       url,
-      kubeconfig: kubeconfig({ url, authority: certificates.authority, token }),
-      isolation: isolationNotes(isolation)
+      kubeconfig: kubeconfig({ url, authority, user: { name: "kubernetes-admin", token } }),
+      kubeconfigFor: (user) => certificateKubeconfig({ url, certificates, ...user }),
+      isolation: isolationNotes(isolation),
+      faults
     }
   })
+
+/** The node's part of a plan of faults. */
+const followFaults = (faults: FaultsControl, kubelet: Kubelet, store: Store) =>
+  Effect.forkScoped(Stream.runForEach(faults.node, ({ evict, lost }) =>
+    Effect.gen(function*() {
+      yield* kubelet.setNodeLost(lost)
+      for (const eviction of evict) yield* evictSelected(eviction, kubelet, store)
+    })))
+
+const evictionMessage = "The node was low on resource: memory."
+
+const evictSelected = Effect.fnUntraced(function*({ labelSelector: text = "", message, namespace }: Eviction, kubelet: Kubelet, store: Store) {
+  const select = yield* labelSelector(text)
+  const { items } = yield* store.list("pods", namespace)
+  yield* Effect.forEach(items.filter(select), (pod) => kubelet.evict(pod, message ?? evictionMessage), { discard: true })
+})
 
 /** A running cluster as a service. */
 export class MiniclusterService extends Context.Service<MiniclusterService, Minicluster>()(

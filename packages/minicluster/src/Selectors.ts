@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { type KubeObject } from "./Objects.ts"
 import { type ApiError, badRequest } from "./Status.ts"
-import { type Resource } from "./Store.ts"
+import { type Resource } from "./Resources.ts"
 
 export type Selector = (object: KubeObject) => boolean
 
@@ -46,11 +46,9 @@ export const labelSelector = (text: string): Effect.Effect<Selector, ApiError> =
     return Effect.succeed(({ metadata }) => checks.every((check) => check(metadata.labels ?? {})))
   })
 
-/** The fields that a server indexes; the rest is refused, not ignored. */
-const fieldsOf: Readonly<Record<Resource, ReadonlySet<string>>> = {
-  pods: new Set([
-    "metadata.name",
-    "metadata.namespace",
+/** The fields that a server indexes besides an object's name and namespace; the rest is refused, not ignored. */
+const fieldsOf: { readonly [R in Resource]?: ReadonlyArray<string> } = {
+  pods: [
     "spec.nodeName",
     "spec.restartPolicy",
     "spec.schedulerName",
@@ -58,23 +56,20 @@ const fieldsOf: Readonly<Record<Resource, ReadonlySet<string>>> = {
     "spec.hostNetwork",
     "status.phase",
     "status.podIP",
+    "status.podIPs",
     "status.nominatedNodeName"
-  ]),
-  events: new Set([
-    "metadata.name",
-    "metadata.namespace",
-    "involvedObject.kind",
-    "involvedObject.namespace",
-    "involvedObject.name",
-    "involvedObject.uid",
-    "involvedObject.apiVersion",
-    "involvedObject.resourceVersion",
-    "involvedObject.fieldPath",
+  ],
+  events: [
+    ...["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"]
+      .map((field) => `involvedObject.${field}`),
     "reason",
+    "reportingComponent",
     "source",
     "type"
-  ]),
-  namespaces: new Set(["metadata.name", "status.phase"])
+  ],
+  namespaces: ["status.phase"],
+  nodes: ["spec.unschedulable"],
+  secrets: ["type"]
 }
 
 const fieldOf = (object: unknown, path: string): string => {
@@ -84,7 +79,7 @@ const fieldOf = (object: unknown, path: string): string => {
       ? Object.entries(value).find(([key]) => key === part)?.[1]
       : undefined
   }
-  if (path === "spec.hostNetwork") return value === true ? "true" : "false"
+  if (path === "spec.hostNetwork" || path === "spec.unschedulable") return value === true ? "true" : "false"
   return typeof value === "string" ? value : ""
 }
 
@@ -95,7 +90,9 @@ export const fieldSelector = (resource: Resource, text: string): Effect.Effect<S
       const parsed = /^([^=!]+)(==|=|!=)(.*)$/.exec(part)
       if (parsed === null) return badRequest(`invalid selector: '${text}'; can't understand '${part}'`)
       const [, field = "", operator, value = ""] = parsed
-      if (!fieldsOf[resource].has(field)) return badRequest(`field label not supported: ${field}`)
+      if (!["metadata.name", "metadata.namespace", ...(fieldsOf[resource] ?? [])].includes(field)) {
+        return badRequest(`field label not supported: ${field}`)
+      }
       checks.push((object) => (fieldOf(object, field) === value) === (operator !== "!="))
     }
     return Effect.succeed((object) => checks.every((check) => check(object)))

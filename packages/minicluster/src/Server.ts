@@ -1,16 +1,18 @@
-/** The edge: HTTPS on the loopback, bearer tokens, bodies, and the upgrade to a WebSocket. Callbacks stand only here. */
+/** The edge: HTTPS on the loopback, credentials, bodies, and requests that leave HTTP behind. Callbacks stand only here. */
 import { Data, Effect, FiberSet, type Scope, Stream } from "effect"
 import { Buffer } from "node:buffer"
-import { timingSafeEqual } from "node:crypto"
 import { type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { createServer } from "node:https"
+import { type TLSSocket } from "node:tls"
 import { type Api, handle } from "./Api.ts"
+import { clientCertificate, type Credentials } from "./Authentication.ts"
+import { authorize, streamVerbs } from "./Authorization.ts"
 import { type Certificates } from "./Certificates.ts"
-import { type Faults } from "./Faults.ts"
-import { type ApiRequest, type ApiResponse, refusal } from "./Http.ts"
+import { parseBody } from "./Decode.ts"
+import { type ApiRequest, type ApiResponse, refusal, type User } from "./Http.ts"
 import { decodePath, urlOf } from "./RequestPath.ts"
-import { type ApiError, badRequest, internalError, tooLarge, unauthorized, unsupportedMediaType } from "./Status.ts"
-import { makeSockets, serveUpgrade } from "./Upgrade.ts"
+import { type ApiError, badRequest, internalError, type Status, tooLarge } from "./Status.ts"
+import { makeSockets, serveUpgrade, type UpgradeOptions } from "./Upgrade.ts"
 
 /** Go's own limit for a request's head (`http.DefaultMaxHeaderBytes`): an exec's whole command stands in its URL. */
 const maxHeaderSize = 1024 * 1024
@@ -20,8 +22,6 @@ export class MiniclusterError extends Data.TaggedError("MiniclusterError")<{ rea
 
 /** The real server's limit for a request body. */
 const bodyLimit = 3 * 1024 * 1024
-/** What may be asked without credentials. */
-const anonymous = new Set(["/healthz", "/livez", "/readyz", "/version"])
 
 const readJson = (request: IncomingMessage, contentType: string): Effect.Effect<unknown, ApiError> =>
   Effect.gen(function*() {
@@ -41,24 +41,20 @@ const readJson = (request: IncomingMessage, contentType: string): Effect.Effect<
     })
     if (length > bodyLimit) return yield* tooLarge
     if (length === 0) return undefined
-    const isJson = contentType === "" || contentType === "application/json" || contentType.endsWith("+json")
-    if (!isJson) return yield* unsupportedMediaType(["application/json"])
-    const text = Buffer.concat(chunks).toString("utf8")
-    return yield* Effect.try({
-      try: (): unknown => JSON.parse(text),
-      catch: (error) =>
-        badRequest(
-          `the object provided is unrecognized: couldn't parse JSON: ${error instanceof Error ? error.message : ""}`
-        )
-    })
+    return yield* parseBody(Buffer.concat(chunks), contentType)
   })
 
-const authenticate = (token: string, request: IncomingMessage): Effect.Effect<void, ApiError> =>
-  Effect.suspend(() => {
-    const given = Buffer.from(request.headers.authorization ?? "")
-    const wanted = Buffer.from(`Bearer ${token}`)
-    return given.length === wanted.length && timingSafeEqual(given, wanted) ? Effect.void : unauthorized
-  })
+/** Who asks, by what a request brings. */
+export type Authenticate = (credentials: Credentials) => Effect.Effect<User, ApiError>
+
+const userOf = (authenticate: Authenticate, request: IncomingMessage): Effect.Effect<User, ApiError> =>
+  Effect.suspend(() =>
+    authenticate({
+      headers: request.headersDistinct,
+      certificate: clientCertificate(request.socket as TLSSocket),
+      path: urlOf(request).pathname
+    })
+  )
 
 /** Every failure has a Status; a defect is logged and told as 500. */
 const orRefusal = (effect: Effect.Effect<ApiResponse, ApiError>): Effect.Effect<ApiResponse> =>
@@ -69,10 +65,10 @@ const orRefusal = (effect: Effect.Effect<ApiResponse, ApiError>): Effect.Effect<
     )
   )
 
-const answer = (token: string, api: Api, request: IncomingMessage): Effect.Effect<ApiResponse> =>
+const answer = (authenticate: Authenticate, api: Api, request: IncomingMessage): Effect.Effect<ApiResponse> =>
   orRefusal(Effect.gen(function*() {
     const url = urlOf(request)
-    if (!anonymous.has(url.pathname)) yield* authenticate(token, request)
+    const user = yield* userOf(authenticate, request)
     const contentType = (request.headers["content-type"] ?? "").split(";")[0]?.trim() ?? ""
     const apiRequest: ApiRequest = {
       method: request.method === "HEAD" ? "GET" : request.method ?? "GET",
@@ -80,6 +76,7 @@ const answer = (token: string, api: Api, request: IncomingMessage): Effect.Effec
       query: url.searchParams,
       accept: request.headers.accept ?? "",
       contentType,
+      user,
       json: readJson(request, contentType)
     }
     return yield* handle(api, apiRequest)
@@ -90,11 +87,24 @@ const write = (response: ServerResponse, bytes: Uint8Array): Effect.Effect<void>
     response.write(bytes, () => resume(Effect.void))
   })
 
+const headersOf = (
+  { body, contentType = "application/json", warnings = [] }: Extract<ApiResponse, { readonly _tag: "Json" }>
+) => {
+  const { details } = body as Partial<Status>
+  const seconds = details?.retryAfterSeconds
+  const headers = [
+    ["content-type", contentType],
+    ...(seconds === undefined ? [] : [["retry-after", String(seconds)]]),
+    ...warnings.map((text) => ["warning", `299 - ${JSON.stringify(text)}`])
+  ]
+  return headers.flat()
+}
+
 const respond = (response: ServerResponse, answer: ApiResponse): Effect.Effect<void> => {
   switch (answer._tag) {
     case "Json":
       return Effect.sync(() => {
-        response.writeHead(answer.code, { "content-type": "application/json" }).end(`${JSON.stringify(answer.body)}\n`)
+        response.writeHead(answer.code, headersOf(answer)).end(`${JSON.stringify(answer.body)}\n`)
       })
     case "Text":
       return Effect.sync(() => {
@@ -106,7 +116,7 @@ const respond = (response: ServerResponse, answer: ApiResponse): Effect.Effect<v
         response.flushHeaders()
         yield* Stream.runForEach(answer.body, (bytes) => write(response, bytes))
         response.end()
-      })
+      }).pipe(Effect.catchTag("CutOff", () => Effect.sync(() => response.destroy())))
   }
 }
 
@@ -117,13 +127,16 @@ const closed = (response: ServerResponse): Effect.Effect<void> =>
     response.once("close", () => resume(Effect.void))
   })
 
-/** Nothing goes wrong on purpose. */
-const noFaults: Faults = {
-  request: () => Effect.void,
-  watch: () => Effect.undefined,
-  exec: Effect.undefined,
-  deletionIgnored: Effect.succeed(false)
-}
+/** An upgrade is a call of the API like any other: its caller is known, may do it, and may meet a fault. */
+const admitUpgrade = (authenticate: Authenticate, { faults, store }: Api): UpgradeOptions["admit"] =>
+  Effect.fnUntraced(function*(subresource, namespace, name, request) {
+    const user = yield* userOf(authenticate, request)
+    const path = urlOf(request).pathname
+    const asked = { group: "", resource: "pods", subresource, namespace, name, path }
+    const verbs = streamVerbs(request.method ?? "")
+    for (const verb of verbs) yield* authorize(store, user, { ...asked, verb })
+    yield* faults.request({ ...asked, verb: verbs[0] ?? "" })
+  })
 
 const listen = (server: Server, host: string, port: number): Effect.Effect<number, MiniclusterError> =>
   Effect.callback((resume) => {
@@ -142,21 +155,27 @@ export interface ServerOptions {
   readonly host: string
   readonly port: number
   readonly certificates: Certificates
-  readonly token: string
 }
 
 /** A listening server, whose API is given once its address is known. Closing the scope ends every connection. */
 export const listenServer = Effect.fnUntraced(function*(
   options: ServerOptions
 ): Effect.fn.Return<
-  { readonly port: number; readonly serve: (api: Api) => Effect.Effect<void, never, Scope.Scope> },
+  {
+    readonly port: number
+    readonly serve: (api: Api, authenticate: Authenticate) => Effect.Effect<void, never, Scope.Scope>
+  },
   MiniclusterError,
   Scope.Scope
 > {
-  const { certificates, host, token } = options
+  const { certificates, host } = options
   const server = createServer({
     cert: certificates.certificate,
     key: certificates.privateKey,
+    ca: certificates.authority,
+    // Whoever has no certificate, or another's, is judged by what else they bring.
+    requestCert: true,
+    rejectUnauthorized: false,
     maxHeaderSize
   })
   const sockets = makeSockets()
@@ -168,22 +187,21 @@ export const listenServer = Effect.fnUntraced(function*(
     }).pipe(Effect.timeoutOption("2 seconds"))
   )
   const port = yield* listen(server, host, options.port)
-  const serve = Effect.fnUntraced(function*(api: Api) {
+  const serve = Effect.fnUntraced(function*(api: Api, authenticate: Authenticate) {
     const fork = yield* FiberSet.makeRuntime<never>()
     server.on("request", (request, response) => {
       fork(
         Effect.raceFirst(
-          Effect.flatMap(answer(token, api, request), (found) => respond(response, found)),
+          Effect.flatMap(answer(authenticate, api, request), (found) => respond(response, found)),
           closed(response)
         )
       )
     })
     server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => socket.destroy())
-      const admit = (_subresource: string, _namespace: string, _name: string, request: IncomingMessage) =>
-        authenticate(token, request)
-      const { kubelet, store } = api
-      fork(serveUpgrade({ sockets, store, kubelet, faults: noFaults, admit }, request, socket, head))
+      const { faults, kubelet, store } = api
+      const admit = admitUpgrade(authenticate, api)
+      fork(serveUpgrade({ sockets, store, kubelet, faults, admit }, request, socket, head))
     })
   })
   return { port, serve }

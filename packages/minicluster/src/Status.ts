@@ -12,6 +12,9 @@ export interface StatusCause {
   readonly field?: string
 }
 
+/** One entry of a 422: everything about one field. */
+export type Cause = Required<StatusCause>
+
 /** The body of a refusal, or of a success that returns no object. */
 export interface Status {
   readonly kind: "Status"
@@ -58,14 +61,21 @@ export const unauthorized: ApiError = refuse(401, "Unauthorized", "Unauthorized"
 
 /** `what` is the sentence after the colon, for example an exceeded quota. */
 export const forbidden = (resource: string, name: string, what: string): ApiError =>
-  refuse(403, "Forbidden", `${resource} "${name}" is forbidden: ${what}`, { name, kind: resource })
+  refuse(403, "Forbidden", `${resource} "${name}" is forbidden: ${what}`, detailsOf(resource, name))
 
 /** An admission webhook that said no: its message is not led in by "is forbidden". */
 export const denied = (webhook: string, message: string): ApiError =>
   refuse(403, "Forbidden", `admission webhook "${webhook}" denied the request: ${message}`)
 
+/** Of "roles.rbac.authorization.k8s.io", the resource and its group. */
+const detailsOf = (resource: string, name?: string): NonNullable<Status["details"]> => {
+  const [kind = "", ...group] = resource.split(".")
+  return { ...(name === undefined ? {} : { name }), ...(group.length === 0 ? {} : { group: group.join(".") }), kind }
+}
+
+/** `resource` is its qualified name here and below: "pods", "roles.rbac.authorization.k8s.io". */
 export const notFound = (resource: string, name: string): ApiError =>
-  refuse(404, "NotFound", `${resource} "${name}" not found`, { name, kind: resource })
+  refuse(404, "NotFound", `${resource} "${name}" not found`, detailsOf(resource, name))
 
 /** A path or a resource type that is not served at all. */
 export const noSuchResource: ApiError = refuse(404, "NotFound", "the server could not find the requested resource", {})
@@ -78,10 +88,10 @@ export const methodNotAllowed: ApiError = refuse(
 )
 
 export const alreadyExists = (resource: string, name: string): ApiError =>
-  refuse(409, "AlreadyExists", `${resource} "${name}" already exists`, { name, kind: resource })
+  refuse(409, "AlreadyExists", `${resource} "${name}" already exists`, detailsOf(resource, name))
 
 export const conflict = (resource: string, name: string, why: string): ApiError =>
-  refuse(409, "Conflict", `Operation cannot be fulfilled on ${resource} "${name}": ${why}`, { name, kind: resource })
+  refuse(409, "Conflict", `Operation cannot be fulfilled on ${resource} "${name}": ${why}`, detailsOf(resource, name))
 
 /** A watch or a list from a version that the history no longer holds. */
 export const expired = (message: string): ApiError => refuse(410, "Expired", message)
@@ -96,7 +106,7 @@ export const unsupportedMediaType = (accepted: ReadonlyArray<string>): ApiError 
   )
 
 /** All causes at once, joined as `field.ErrorList` joins them. */
-export const invalid = (kind: string, name: string, causes: ReadonlyArray<Required<StatusCause>>): ApiError => {
+export const invalid = (kind: string, name: string, causes: ReadonlyArray<Cause>): ApiError => {
   const sentences = causes.map((cause) => `${cause.field}: ${cause.message}`)
   const all = sentences.length === 1 ? sentences[0] : `[${sentences.join(", ")}]`
   return refuse(422, "Invalid", `${kind} "${name}" is invalid: ${all}`, { name, kind, causes })
@@ -104,3 +114,10 @@ export const invalid = (kind: string, name: string, causes: ReadonlyArray<Requir
 
 export const internalError = (message: string): ApiError =>
   refuse(500, "InternalError", `Internal error occurred: ${message}`, { causes: [{ message }] })
+
+/** What the authoriser refuses: `name` is "" where none was asked for, `resource` too where it is a mere path. */
+export const notPermitted = (resource: string, name: string, sentence: string): ApiError => {
+  if (resource === "") return refuse(403, "Forbidden", `forbidden: ${sentence}`, {})
+  if (name !== "") return forbidden(resource, name, sentence)
+  return refuse(403, "Forbidden", `${resource} is forbidden: ${sentence}`, detailsOf(resource))
+}

@@ -5,17 +5,10 @@
  * A watcher holds no queue here. It holds the number of the last change that it has seen, reads on from the history and
  * learns of its loss (410 Expired) when it was too slow, so that memory does not grow with the number of watchers.
  */
-import { Effect, PubSub, type Scope } from "effect"
-import { type KubeEvent, type KubeObject, type Pod } from "./Objects.ts"
+import { Clock, Effect, PubSub, type Scope } from "effect"
+import { type KubeObject, timestamp } from "./Objects.ts"
+import { qualifiedName, type Resource, type Resources, resourceTypes } from "./Resources.ts"
 import { alreadyExists, type ApiError, conflict, expired, notFound } from "./Status.ts"
-
-/** The kinds that are kept, by their plural name in a URL. */
-export interface Resources {
-  readonly pods: Pod
-  readonly events: KubeEvent
-  readonly namespaces: KubeObject
-}
-export type Resource = keyof Resources
 
 export interface Change<R extends Resource = Resource> {
   readonly version: number
@@ -47,7 +40,10 @@ export interface Store {
     name: string,
     change: (current: Resources[R]) => Resources[R]
   ) => Effect.Effect<Resources[R], ApiError>
-  /** With a `uid`, only the object of that identity is removed. */
+  /**
+   * Ends an object's life: removed at once, or, while it has finalizers, marked as deleted (and then removed by the
+   * update that takes the last of them). With a `uid`, only the object of that identity.
+   */
   readonly remove: <R extends Resource>(
     resource: R,
     namespace: string,
@@ -74,11 +70,9 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
     let version = 1
     let forgotten = 1
     let history: Array<Change> = []
-    const objects: { readonly [R in Resource]: Map<string, Resources[R]> } = {
-      pods: new Map(),
-      events: new Map(),
-      namespaces: new Map()
-    }
+    const objects = Object.fromEntries(
+      Object.keys(resourceTypes).map((resource) => [resource, new Map()])
+    ) as unknown as { readonly [R in Resource]: Map<string, Resources[R]> }
     const written = yield* PubSub.sliding<number>(1)
 
     const versioned = <A extends KubeObject>(object: A): A => ({
@@ -106,7 +100,7 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
     }
 
     const find = <R extends Resource>(resource: R, namespace: string, name: string): Resources[R] | undefined =>
-      objects[resource].get(keyOf(resource === "namespaces" ? undefined : namespace, name))
+      objects[resource].get(keyOf(resourceTypes[resource].namespaced ? namespace : undefined, name))
 
     const checked = (since: number) =>
       since < forgotten
@@ -122,7 +116,7 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
       get: (resource, namespace, name) =>
         Effect.suspend(() => {
           const found = find(resource, namespace, name)
-          return found === undefined ? notFound(resource, name) : Effect.succeed(found)
+          return found === undefined ? notFound(qualifiedName(resource), name) : Effect.succeed(found)
         }),
       list: <R extends Resource>(resource: R, namespace: string | undefined) =>
         Effect.sync(() => ({
@@ -134,25 +128,30 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
       create: (resource, object) =>
         Effect.suspend(() => {
           const { name, namespace } = object.metadata
-          if (find(resource, namespace ?? "", name) !== undefined) return alreadyExists(resource, name)
+          if (find(resource, namespace ?? "", name) !== undefined) return alreadyExists(qualifiedName(resource), name)
           return Effect.succeed(write("ADDED", resource, versioned(object), undefined))
         }),
       update: (resource, namespace, name, change) =>
         Effect.suspend(() => {
           const current = find(resource, namespace, name)
-          if (current === undefined) return notFound(resource, name)
+          if (current === undefined) return notFound(qualifiedName(resource), name)
           const changed = change(current)
           if (changed === current) return Effect.succeed(current)
-          return Effect.succeed(write("MODIFIED", resource, versioned(changed), current))
+          const over = isOver(changed) ? "DELETED" : "MODIFIED"
+          return Effect.succeed(write(over, resource, versioned(changed), current))
         }),
       remove: (resource, namespace, name, uid) =>
-        Effect.suspend(() => {
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const current = find(resource, namespace, name)
-          if (current === undefined) return notFound(resource, name)
+          if (current === undefined) return notFound(qualifiedName(resource), name)
           if (uid !== undefined && uid !== current.metadata.uid) {
-            return conflictOf(resource, name, uid, current.metadata.uid)
+            return conflictOf(qualifiedName(resource), name, uid, current.metadata.uid)
           }
-          return Effect.succeed(write("DELETED", resource, versioned(current), current))
+          const { deletionTimestamp = timestamp(now), ...metadata } = current.metadata
+          const marked = { ...current, metadata: { ...metadata, deletionTimestamp, deletionGracePeriodSeconds: 0 } }
+          if (isOver(marked)) return Effect.succeed(write("DELETED", resource, versioned(current), current))
+          const before = current.metadata.deletionGracePeriodSeconds
+          return Effect.succeed(before === 0 ? current : write("MODIFIED", resource, versioned(marked), current))
         }),
       follow: Effect.fnUntraced(function*(since: number) {
         const wake = yield* PubSub.subscribe(written)
@@ -169,6 +168,11 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
       })
     }
   })
+
+/** Nobody waits for an object any more that is to go, has no grace left and nobody's finalizer. */
+const isOver = ({ metadata }: KubeObject): boolean =>
+  metadata.deletionTimestamp !== undefined && (metadata.deletionGracePeriodSeconds ?? 0) === 0 &&
+  (metadata.finalizers ?? []).length === 0
 
 /** The refusal of a precondition, worded as `storage.Preconditions` words it. */
 export const conflictOf = (resource: string, name: string, wanted: string, actual: string): ApiError =>
