@@ -15,6 +15,10 @@ import { join, resolve } from "node:path"
 export class DirectoryError extends Data.TaggedError("DirectoryError")<{ readonly message: string }> {}
 
 const prefix = "minicluster-"
+/** As mkdtemp(3) makes it of the prefix. */
+const ourName = /^minicluster-[A-Za-z0-9]{6}$/
+/** All that stands in a cluster's folder; a pod's own is named by the pod's name and uid. */
+const ourContent = /^(owner|pods|claims|.+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
 /** A folder that does not tell its owner is left alone for so long: it may be one that is just being made. */
 const unclaimedMillis = 24 * 60 * 60_000
 
@@ -60,7 +64,8 @@ const place = Effect.zipWith(
 const isAbandoned = Effect.fnUntraced(function*(folder: string, stats: Stats) {
   const [pid, start, boot, namespace] = yield* words(join(folder, "owner"))
   if (pid === undefined || namespace === undefined) {
-    return (yield* Clock.currentTimeMillis) - stats.mtimeMs > unclaimedMillis
+    const isOld = (yield* Clock.currentTimeMillis) - stats.mtimeMs > unclaimedMillis
+    return isOld && (yield* attempt(() => readdir(folder))).every((name) => ourContent.test(name))
   }
   const here = yield* place
   // Another machine's, or one of another PID namespace as a pod has it: its ids say nothing here.
@@ -94,7 +99,7 @@ const sweepOne = Effect.fnUntraced(function*(folder: string) {
 /** Removes what clusters of this user left in a folder when they were killed. What cannot be judged stays. */
 const sweep = (parent: string): Effect.Effect<void> =>
   attempt(() => readdir(parent)).pipe(
-    Effect.map((names) => names.filter((name) => name.startsWith(prefix)).map((name) => join(parent, name))),
+    Effect.map((names) => names.filter((name) => ourName.test(name)).map((name) => join(parent, name))),
     Effect.flatMap(Effect.forEach((folder) => own.has(folder) ? Effect.void : Effect.ignore(sweepOne(folder)))),
     Effect.timeoutOption("1 minute"),
     Effect.ignore

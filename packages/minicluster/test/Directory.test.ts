@@ -56,7 +56,7 @@ const ownerOf = (folder: string) => readFileSync(join(folder, "owner"), "utf8").
 
 /** A folder as a cluster has it, with the owner that is told. */
 const folderOf = (parent: string, name: string, owner: string | undefined) => {
-  const folder = join(parent, `minicluster-${name}`)
+  const folder = join(parent, `minicluster-${name.padEnd(6, "0")}`)
   mkdirSync(join(folder, "claims", "uid"), { recursive: true })
   writeFileSync(join(folder, "claims", "uid", "data"), "")
   if (owner !== undefined) writeFileSync(join(folder, "owner"), owner)
@@ -84,17 +84,17 @@ describe("the cluster's folder", () => {
       const [killed, alive] = yield* Effect.all([neighbour(parent), neighbour(parent)], { concurrency: 2 })
       mkdirSync(join(killed.folder, "claims", "uid"), { recursive: true })
       symlinkSync(alive.folder, join(killed.folder, "claims", "link"))
-      writeFileSync(join(parent, "minicluster-notes"), "no folder at all")
+      writeFileSync(join(parent, "minicluster-file00"), "no folder at all")
       yield* killed.kill
       assert.isTrue(existsSync(killed.folder))
       yield* makeDirectory(parent)
       yield* gone(killed.folder)
       // Its own sweep went over both, in the order of their names.
-      const last = folderOf(parent, "zzzzzzz", ownerOf(alive.folder).replace(/^\d+/, nobody))
+      const last = folderOf(parent, "zzzzzz", ownerOf(alive.folder).replace(/^\d+/, nobody))
       yield* makeDirectory(parent)
       yield* gone(last)
       assert.isTrue(existsSync(join(alive.folder, "owner")))
-      assert.isTrue(existsSync(join(parent, "minicluster-notes")))
+      assert.isTrue(existsSync(join(parent, "minicluster-file00")))
     }))
 
   it.live("goes only where its owner is surely gone, or where nobody has claimed it for a day", () =>
@@ -113,18 +113,21 @@ describe("the cluster's folder", () => {
         chownSync(others, 65534, 65534)
         kept.push(others)
       }
-      const outside = folderOf(yield* parentFolder, "outside", owner(nobody, start, boot, namespace))
-      symlinkSync(outside, join(parent, "minicluster-link"))
-      kept.push(join(parent, "minicluster-link"), join(outside, "claims", "uid", "data"))
+      const outside = folderOf(yield* parentFolder, "linked", owner(nobody, start, boot, namespace))
+      symlinkSync(outside, join(parent, "minicluster-link00"))
+      kept.push(join(parent, "minicluster-link00"), join(outside, "claims", "uid", "data"))
       const leftovers = [
         folderOf(parent, "ended", owner(nobody, start, boot, namespace)),
         folderOf(parent, "reused", owner(pid, `${Number(start) - 1}`, boot, namespace)),
-        folderOf(parent, "rebooted", owner(pid, start, "another-boot", namespace)),
+        folderOf(parent, "reboot", owner(pid, start, "another-boot", namespace)),
         folderOf(parent, "old", undefined),
-        folderOf(parent, "zz-last", owner(nobody, start, boot, namespace))
+        folderOf(parent, "zzlast", owner(nobody, start, boot, namespace))
       ]
+      const notOurs = [folderOf(parent, "mine", undefined), folderOf(parent, "longname", undefined)]
+      writeFileSync(join(parent, "minicluster-mine00", "notes"), "")
+      kept.push(...notOurs)
       const twoDaysAgo = Date.now() / 1000 - 2 * 86_400
-      utimesSync(join(parent, "minicluster-old"), twoDaysAgo, twoDaysAgo)
+      for (const old of [join(parent, "minicluster-old000"), ...notOurs]) utimesSync(old, twoDaysAgo, twoDaysAgo)
       yield* makeDirectory(parent)
       yield* gone(...leftovers)
       for (const folder of kept) assert.isTrue(existsSync(folder), folder)
@@ -134,7 +137,7 @@ describe("the cluster's folder", () => {
     Effect.gen(function*() {
       const parent = yield* parentFolder
       const owner = ownerOf(yield* makeDirectory(undefined)).replace(/^\d+/, nobody)
-      const leftovers = Array.from({ length: 30 }, (_, index) => folderOf(parent, `left-${index}`, owner))
+      const leftovers = Array.from({ length: 30 }, (_, index) => folderOf(parent, `left${index}`, owner))
       const folders = yield* Effect.all(Array.from({ length: 30 }, () => makeDirectory(parent)), {
         concurrency: "unbounded"
       })
