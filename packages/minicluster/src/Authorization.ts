@@ -12,6 +12,15 @@ import { type Store } from "./Store.ts"
 
 /** What is asked for. With an empty `resource` it is the path. */
 export type Attributes = RequestInfo
+export const none: Attributes = {
+  verb: "",
+  group: "",
+  resource: "",
+  subresource: "",
+  namespace: "",
+  name: "",
+  path: ""
+}
 
 /** The group whose members are asked nothing (`authorizerfactory.NewPrivilegedGroups`). */
 export const superusers = "system:masters"
@@ -19,79 +28,59 @@ export const superusers = "system:masters"
 const includes = (list: ReadonlyArray<string> | undefined, value: string): boolean =>
   list !== undefined && (list.includes("*") || list.includes(value))
 
-const coversPath = (pattern: string, path: string): boolean =>
-  pattern === path || (pattern.endsWith("*") && path.startsWith(pattern.replace(/\*+$/, "")))
+/** "pods", "pods/exec" */
+const fullName = ({ resource, subresource }: Attributes) => subresource === "" ? resource : `${resource}/${subresource}`
 
 /** `rbac.RuleAllows`. "*" in what is asked stands for itself: only a rule's own "*" covers it. */
 export const ruleAllows = (rule: PolicyRule, asked: Attributes): boolean => {
-  const { group, name, path, resource, subresource, verb } = asked
-  if (!includes(rule.verbs, verb)) return false
-  if (resource === "") return rule.nonResourceURLs?.some((pattern) => coversPath(pattern, path)) ?? false
-  const isResource = subresource === ""
-    ? includes(rule.resources, resource)
-    : includes(rule.resources, `${resource}/${subresource}`) || rule.resources?.includes(`*/${subresource}`) === true
-  const names = rule.resourceNames ?? []
-  return isResource && includes(rule.apiGroups, group) && (names.length === 0 || names.includes(name))
+  const { nonResourceURLs = [], resourceNames = [], resources } = rule
+  if (!includes(rule.verbs, asked.verb)) return false
+  if (asked.resource === "") {
+    return nonResourceURLs.some((url) =>
+      url === asked.path || (url.endsWith("*") && asked.path.startsWith(url.replace(/\*+$/, "")))
+    )
+  }
+  const name = fullName(asked)
+  return includes(rule.apiGroups, asked.group) &&
+    // The second is "*/exec" for any "…/exec".
+    (includes(resources, name) || includes(resources, name.replace(/^[^/]*/, "*"))) &&
+    (resourceNames.length === 0 || resourceNames.includes(asked.name))
 }
 
 type Subject = NonNullable<RoleBinding["subjects"]>[number]
 
-/** A service account without a namespace is one of the binding's own, of which a cluster's binding has none. */
-const namespaceOf = ({ namespace = "" }: Subject, bindingNamespace: string): string =>
-  namespace === "" ? bindingNamespace : namespace
+/** "NAMESPACE:NAME" of a service account. Without a namespace it is of the binding's; a cluster's binding has none. */
+const accountOf = ({ name, namespace }: Subject, bindingNamespace: string) => [namespace || bindingNamespace, name]
 
 const isSubject = (user: User, subject: Subject, bindingNamespace: string): boolean => {
-  switch (subject.kind) {
-    case "User":
-      return user.name === subject.name
-    case "Group":
-      return user.groups.includes(subject.name)
-    case "ServiceAccount": {
-      const namespace = namespaceOf(subject, bindingNamespace)
-      return namespace !== "" && user.name === `system:serviceaccount:${namespace}:${subject.name}`
-    }
-    default:
-      return false
-  }
+  if (subject.kind === "Group") return user.groups.includes(subject.name)
+  if (subject.kind === "User") return user.name === subject.name
+  return user.name === `system:serviceaccount:${accountOf(subject, bindingNamespace).join(":")}`
 }
 
 /** The role that a binding refers to, or 404. */
-export const roleOf = (
-  store: Store,
-  { kind, name }: RoleBinding["roleRef"],
-  namespace: string
-): Effect.Effect<Role, ApiError> =>
-  kind === "ClusterRole" ? store.get("clusterroles", "", name) : store.get("roles", namespace, name)
+export const roleOf = (store: Store, ref: RoleBinding["roleRef"], namespace: string): Effect.Effect<Role, ApiError> =>
+  store.get(ref.kind === "ClusterRole" ? "clusterroles" : "roles", namespace, ref.name)
 
-const sourceOf = ({ metadata, roleRef }: RoleBinding, subject: Subject): string => {
-  const [kind, name] = metadata.namespace === undefined
-    ? ["ClusterRoleBinding", metadata.name]
-    : ["RoleBinding", `${metadata.name}/${metadata.namespace}`]
-  const who = subject.kind === "ServiceAccount"
-    ? `${subject.name}/${namespaceOf(subject, metadata.namespace ?? "")}`
-    : subject.name
-  return `${kind} "${name}" of ${roleRef.kind} "${roleRef.name}" to ${subject.kind} "${who}"`
+const sourceOf = ({ kind, metadata: { name, namespace }, roleRef }: RoleBinding, subject: Subject): string => {
+  const binding = namespace === undefined ? name : `${name}/${namespace}`
+  const account = accountOf(subject, namespace ?? "").toReversed().join("/")
+  const who = subject.kind === "ServiceAccount" ? account : subject.name
+  return `${kind} "${binding}" of ${roleRef.kind} "${roleRef.name}" to ${subject.kind} "${who}"`
 }
 
-/** One rule that is in force for a user, and the sentence that says by which binding. */
-export interface Grant {
-  readonly rule: PolicyRule
-  readonly source: string
+/** All rules that a user holds, cluster-wide and in `namespace` when that is not "", each with the binding it is from. */
+export interface Grants {
+  readonly grants: ReadonlyArray<{ readonly rule: PolicyRule; readonly source: string }>
+  /** Sentences about roles that are bound and not there. */
+  readonly problems: ReadonlyArray<string>
 }
 
-/**
- * All that a user holds: cluster-wide, and in `namespace` when that is not "". `problems` are the roles that are bound
- * and not there.
- */
-export const grantsOf = (
-  store: Store,
-  user: User,
-  namespace: string
-): Effect.Effect<{ readonly grants: ReadonlyArray<Grant>; readonly problems: ReadonlyArray<string> }> =>
+export const grantsOf = (store: Store, user: User, namespace: string): Effect.Effect<Grants> =>
   Effect.gen(function*() {
     const everywhere = yield* store.list("clusterrolebindings", undefined)
     const here = namespace === "" ? { items: [] } : yield* store.list("rolebindings", namespace)
-    const grants: Array<Grant> = []
+    const grants: Array<Grants["grants"][number]> = []
     const problems = new Set<string>()
     for (const binding of [...everywhere.items, ...here.items]) {
       const within = binding.metadata.namespace ?? ""
@@ -113,22 +102,20 @@ export interface Decision {
 
 export const decide = (store: Store, user: User, asked: Attributes): Effect.Effect<Decision> => {
   if (user.groups.includes(superusers)) return Effect.succeed({ allowed: true, reason: "" })
-  const namespace = asked.resource === "" ? "" : asked.namespace
-  return Effect.map(grantsOf(store, user, namespace), ({ grants, problems }) => {
+  return Effect.map(grantsOf(store, user, asked.resource === "" ? "" : asked.namespace), ({ grants, problems }) => {
     const grant = grants.find(({ rule }) => ruleAllows(rule, asked))
     if (grant !== undefined) return { allowed: true, reason: `RBAC: allowed by ${grant.source}` }
-    const why = problems.length > 1 ? `[${problems.join(", ")}]` : problems.join("")
-    return { allowed: false, reason: why === "" ? "" : `RBAC: ${why}` }
+    const why = problems.length > 1 ? `[${problems.join(", ")}]` : problems[0]
+    return { allowed: false, reason: why === undefined ? "" : `RBAC: ${why}` }
   })
 }
 
 /** `responsewriters.forbiddenMessage` */
-const sentenceOf = (user: User, { group, namespace, path, resource, subresource, verb }: Attributes): string => {
-  const who = `User ${JSON.stringify(user.name)} cannot ${verb}`
-  if (resource === "") return `${who} path ${JSON.stringify(path)}`
-  const what = subresource === "" ? resource : `${resource}/${subresource}`
-  const where = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`
-  return `${who} resource "${what}" in API group "${group}" ${where}`
+const sentenceOf = (user: User, asked: Attributes): string => {
+  const who = `User ${JSON.stringify(user.name)} cannot ${asked.verb}`
+  if (asked.resource === "") return `${who} path ${JSON.stringify(asked.path)}`
+  const where = asked.namespace === "" ? "at the cluster scope" : `in the namespace "${asked.namespace}"`
+  return `${who} resource "${fullName(asked)}" in API group "${asked.group}" ${where}`
 }
 
 /** Fails with the 403 that names user, verb and resource. */
@@ -136,7 +123,7 @@ export const authorize = (store: Store, user: User, asked: Attributes): Effect.E
   Effect.flatMap(decide(store, user, asked), ({ allowed, reason }) => {
     if (allowed) return Effect.void
     const { group, name, resource } = asked
-    const sentence = [sentenceOf(user, asked), reason].filter((part) => part !== "").join(": ")
+    const sentence = `${sentenceOf(user, asked)}${reason === "" ? "" : `: ${reason}`}`
     return notPermitted(group === "" ? resource : `${resource}.${group}`, name, sentence)
   })
 

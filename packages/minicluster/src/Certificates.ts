@@ -1,5 +1,5 @@
 /**
- * The cluster's own certificate authority, the API server's certificate, made anew at every start, and clients'.
+ * The cluster's own certificate authority, made anew at every start, with the API server's certificate and its clients'.
  *
  * ECDSA P-256, because a key takes a millisecond where RSA takes a second.
  */
@@ -16,16 +16,12 @@ export interface KeyPair {
   readonly privateKey: string
 }
 
-/** What signs the certificates by which users are known. */
-export interface ClientCertificates {
-  /** PEM: by this the server and its clients know each other. */
+/** What the server presents, what both sides trust, and what makes a user known. */
+export interface Certificates extends KeyPair {
   readonly authority: string
-  /** A certificate for a year: the user is its common name, the groups are its organisations. */
+  /** Good for a year: the user is its common name, the groups are its organisations. */
   readonly issueClient: (user: string, groups: ReadonlyArray<string>) => Effect.Effect<KeyPair>
 }
-
-/** What the server presents, and what a client needs to trust it. */
-export interface Certificates extends KeyPair, ClientCertificates {}
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
 const day = 86_400_000

@@ -1,7 +1,7 @@
 /** Asking as somebody else, as `kubectl --as` does (`k8s.io/apiserver/pkg/endpoints/filters/impersonation.go`). */
 import { Effect } from "effect"
 import { type Headers } from "./Authentication.ts"
-import { authorize } from "./Authorization.ts"
+import { type Attributes, authorize, none } from "./Authorization.ts"
 import { type User } from "./Http.ts"
 import { type ApiError, internalError } from "./Status.ts"
 import { type Store } from "./Store.ts"
@@ -9,59 +9,47 @@ import { accountGroups } from "./Tokens.ts"
 
 const extraPrefix = "impersonate-extra-"
 
-const decode = (key: string): string => {
-  try {
-    return decodeURIComponent(key)
-  } catch {
-    return key
-  }
-}
+/** Percent signs that encode nothing stand for themselves. */
+const decode = (key: string): string => key.replace(/%[0-7][0-9a-f]/gi, (found) => decodeURIComponent(found))
 
-const extraOf = (headers: Headers): Readonly<Record<string, ReadonlyArray<string>>> =>
-  Object.fromEntries(
-    Object.entries(headers).flatMap(([name, values = []]) =>
-      name.startsWith(extraPrefix) ? [[decode(name.slice(extraPrefix.length)), values]] : []
-    )
-  )
-
-/** The groups that the user has when none, or these, are asked for. */
-const groupsOf = (name: string, account: ReadonlyArray<string> | undefined, asked: ReadonlyArray<string>) => {
-  if (name === "system:anonymous") return Array.from(new Set([...asked, "system:unauthenticated"]))
-  const groups = asked.length === 0 && account !== undefined ? accountGroups(account[0] ?? "") : asked
-  const isTold = groups.includes("system:authenticated") || groups.includes("system:unauthenticated")
-  return isTold ? groups : [...groups, "system:authenticated"]
+const groupsOf = (name: string, namespace: string | undefined, asked: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (name === "system:anonymous") return [...asked, "system:unauthenticated"]
+  const groups = asked.length === 0 && namespace !== undefined ? accountGroups(namespace) : asked
+  return groups.some((group) => /^system:(un)?authenticated$/.test(group))
+    ? groups
+    : [...groups, "system:authenticated"]
 }
 
 /** The user that `Impersonate-` headers name, after the verb "impersonate" was granted for each of them; else `user`. */
 export const impersonate = (store: Store, user: User, headers: Headers): Effect.Effect<User, ApiError> =>
   Effect.gen(function*() {
-    const name = headers["impersonate-user"]?.[0] ?? ""
-    const uid = headers["impersonate-uid"]?.[0] ?? ""
+    const [name = ""] = headers["impersonate-user"] ?? []
+    const [uid = ""] = headers["impersonate-uid"] ?? []
     const groups = headers["impersonate-group"] ?? []
-    const extra = extraOf(headers)
-    const extras = Object.entries(extra)
+    const extras = Object.entries(headers).flatMap(([key, values = []]) =>
+      key.startsWith(extraPrefix) ? [[decode(key.slice(extraPrefix.length)), values] as const] : []
+    )
     if (name === "") {
       if (uid === "" && groups.length === 0 && extras.length === 0) return user
       return yield* internalError("a uid, groups or extra fields were to be impersonated without a user")
     }
-    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name)?.slice(1)
-    const none = { verb: "impersonate", group: "", subresource: "", namespace: "", path: "" }
-    const details = { ...none, group: "authentication.k8s.io" }
-    const asked = [
-      account === undefined
-        ? { ...none, resource: "users", name }
-        : { ...none, resource: "serviceaccounts", namespace: account[0] ?? "", name: account[1] ?? "" },
-      ...groups.map((group) => ({ ...none, resource: "groups", name: group })),
-      ...extras.flatMap(([key, values]) =>
-        values.map((value) => ({ ...details, resource: "userextras", subresource: key, name: value }))
+    const [, namespace, account] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name) ?? []
+    const group = "authentication.k8s.io"
+    const asked: ReadonlyArray<Partial<Attributes>> = [
+      namespace === undefined || account === undefined
+        ? { resource: "users", name }
+        : { resource: "serviceaccounts", namespace, name: account },
+      ...groups.map((name) => ({ resource: "groups", name })),
+      ...extras.flatMap(([subresource, values]) =>
+        values.map((name) => ({ group, resource: "userextras", subresource, name }))
       ),
-      ...(uid === "" ? [] : [{ ...details, resource: "uids", name: uid }])
+      ...(uid === "" ? [] : [{ group, resource: "uids", name: uid }])
     ]
-    for (const one of asked) yield* authorize(store, user, one)
+    for (const one of asked) yield* authorize(store, user, { ...none, verb: "impersonate", ...one })
     return {
       name,
-      groups: groupsOf(name, account, groups),
+      groups: groupsOf(name, namespace, groups),
       ...(uid === "" ? {} : { uid }),
-      ...(extras.length === 0 ? {} : { extra })
+      ...(extras.length === 0 ? {} : { extra: Object.fromEntries(extras) })
     }
   })

@@ -1,65 +1,61 @@
 /** The kubeconfig that leads kubectl, and every other client, to the cluster. */
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
-import { type ClientCertificates } from "./Certificates.ts"
+import { type Certificates } from "./Certificates.ts"
 
-export interface KubeconfigUser {
-  readonly name: string
-  readonly token?: string
-  /** PEM, with its `privateKey`. */
-  readonly certificate?: string
-  readonly privateKey?: string
-}
-
-/** A YAML text in quotes, which all names are, because JSON is YAML. */
-const quoted = (text: string): string => JSON.stringify(text)
 const base64 = (text: string): string => Buffer.from(text).toString("base64")
 
-const credentials = ({ certificate, privateKey, token }: KubeconfigUser): string =>
-  [
-    ...(token === undefined ? [] : [`token: ${token}`]),
-    ...(certificate === undefined ? [] : [`client-certificate-data: ${base64(certificate)}`]),
-    ...(privateKey === undefined ? [] : [`client-key-data: ${base64(privateKey)}`])
-  ].map((line) => `    ${line}\n`).join("")
+/** What a user is known by: a bearer token, or PEM texts. */
+const credentials = ({ certificate, privateKey, token }: KubeconfigOptions["user"]): ReadonlyArray<string> => [
+  ...(token === undefined ? [] : [`token: ${token}`]),
+  ...(certificate === undefined ? [] : [`client-certificate-data: ${base64(certificate)}`]),
+  ...(privateKey === undefined ? [] : [`client-key-data: ${base64(privateKey)}`])
+]
 
-/** YAML text: one cluster, one user, one context named "minicluster" in a namespace, "default" unless told. */
-export const kubeconfig = (options: {
+export interface KubeconfigOptions {
   readonly url: string
   /** PEM */
   readonly authority: string
-  readonly user: KubeconfigUser
+  readonly user: {
+    readonly name: string
+    readonly token?: string
+    readonly certificate?: string
+    readonly privateKey?: string
+  }
+  /** "default" by default. */
   readonly namespace?: string | undefined
-}): string =>
+}
+
+/** YAML text: one cluster, one user, one context named "minicluster". Names are in quotes as JSON, which is YAML. */
+export const kubeconfig = ({ authority, namespace = "default", url, user }: KubeconfigOptions): string =>
   `apiVersion: v1
 kind: Config
 clusters:
 - name: minicluster
   cluster:
-    server: ${options.url}
-    certificate-authority-data: ${base64(options.authority)}
+    server: ${url}
+    certificate-authority-data: ${base64(authority)}
 contexts:
 - name: minicluster
   context:
     cluster: minicluster
-    namespace: ${quoted(options.namespace ?? "default")}
-    user: ${quoted(options.user.name)}
+    namespace: ${JSON.stringify(namespace)}
+    user: ${JSON.stringify(user.name)}
 current-context: minicluster
 users:
-- name: ${quoted(options.user.name)}
+- name: ${JSON.stringify(user.name)}
   user:
-${credentials(options.user)}`
+${credentials(user).map((line) => `    ${line}\n`).join("")}`
 
-/** The kubeconfig of a user of the given groups, which is known by a certificate that is made for it here. */
-export const certificateKubeconfig = (options: {
-  readonly url: string
-  readonly certificates: ClientCertificates
-  readonly user: string
-  readonly groups?: ReadonlyArray<string> | undefined
-  readonly namespace?: string | undefined
-}): Effect.Effect<string> => {
-  const { certificates, groups = [], namespace, url, user } = options
-  return Effect.map(
+/** The kubeconfig of a user of the given groups, who is known by a certificate that is made here. */
+export const certificateKubeconfig = (
+  { certificates, groups = [], user, ...rest }: Pick<KubeconfigOptions, "url" | "namespace"> & {
+    readonly certificates: Pick<Certificates, "authority" | "issueClient">
+    readonly user: string
+    readonly groups?: ReadonlyArray<string> | undefined
+  }
+): Effect.Effect<string> =>
+  Effect.map(
     certificates.issueClient(user, groups),
-    (issued) => kubeconfig({ url, authority: certificates.authority, user: { name: user, ...issued }, namespace })
+    (issued) => kubeconfig({ ...rest, authority: certificates.authority, user: { name: user, ...issued } })
   )
-}
