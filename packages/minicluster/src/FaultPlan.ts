@@ -3,7 +3,8 @@
  *
  * `{ "seed": 7, "rules": [{ "verbs": ["list"], "share": 0.2, "error": { "code": 503 } }] }`
  */
-import { Data, Effect, Schema, SchemaIssue } from "effect"
+import { Data, Effect, Exit, Schema, SchemaIssue } from "effect"
+import { labelSelector } from "./Selectors.ts"
 import { type StatusCause } from "./Status.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -121,7 +122,13 @@ export const Eviction = Schema.Struct({
   /** Absent: in every namespace. */
   namespace: Schema.optionalKey(Schema.String),
   /** As kubectl's `-l`; absent: all. */
-  labelSelector: Schema.optionalKey(Schema.String),
+  labelSelector: Schema.optionalKey(
+    Schema.String.check(Schema.makeFilter((text) =>
+      Exit.isSuccess(Effect.runSyncExit(labelSelector(text)))
+        ? undefined
+        : "expected a label selector, as app=web,tier!=db"
+    ))
+  ),
   message: Schema.optionalKey(Schema.String)
 })
 export type Eviction = typeof Eviction.Type
@@ -142,7 +149,8 @@ export class FaultPlanError extends Data.TaggedError("FaultPlanError")<{
   readonly causes: ReadonlyArray<Required<StatusCause>>
 }> {
   override get message(): string {
-    return this.causes.map(({ field, message }) => `${field}: ${message}`).join("\n")
+    const sentences = this.causes.map(({ field, message }) => `  ${field}: ${message}`)
+    return ["The plan of faults cannot be used:", ...sentences].join("\n")
   }
 }
 

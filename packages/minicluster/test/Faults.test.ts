@@ -229,6 +229,7 @@ describe("faults by a plan", () => {
       const faults = yield* makeFaults({ seed: 3 })
       const { message } = yield* Effect.flip(faults.set({
         sead: 1,
+        evict: [{ labelSelector: "a==b==c" }],
         rules: [
           {},
           { share: 2, error: { code: 418 } },
@@ -238,7 +239,9 @@ describe("faults by a plan", () => {
         ]
       }))
       const kinds = "latency, error, admission, quota, watch, exec, deletionIgnored"
-      assert.sameMembers(message.split("\n"), [
+      assert.sameMembers(message.split("\n").map((line) => line.trim()), [
+        "The plan of faults cannot be used:",
+        "evict[0].labelSelector: \"a==b==c\" is not allowed: expected a label selector, as app=web,tier!=db",
         "sead: is not a key that is known; allowed here: seed, rules, nodeLost, evict",
         `rules[0]: {} is not allowed: expected exactly one fault of ${kinds}`,
         "rules[1].share: 2 is not allowed: expected a value between 0 and 1",
