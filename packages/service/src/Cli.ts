@@ -3,6 +3,7 @@
  */
 import { Effect, Option } from "effect"
 import { Command } from "effect/cli"
+import * as ClusterCommand from "./ClusterCommand.ts"
 import * as Dev from "./Dev.ts"
 import { Ended } from "./Ended.ts"
 import * as Flags from "./Flags.ts"
@@ -26,11 +27,13 @@ const sharedFlags = {
 /** In dev mode the loopback: whoever may log in runs programs as this user. */
 const devListen: ListenAddress = { host: "127.0.0.1", port: 2222 }
 const serveListen: ListenAddress = { host: "0.0.0.0", port: 2222 }
+const clusterListen: ListenAddress = { host: "127.0.0.1", port: 0 }
 
 /** Runs a service under signals, and turns how it went into success or failure of the command. */
 const supervised = <R>(
   logFormat: Logging.LogFormat,
-  service: (status: Service.Status) => Effect.Effect<never, StartError, R>
+  service: (status: Service.Status) => Effect.Effect<never, StartError, R>,
+  ending?: string
 ) =>
   Effect.gen(function*() {
     const status = yield* Service.makeStatus
@@ -38,7 +41,8 @@ const supervised = <R>(
     const { exitCode, message = "" } = yield* supervise({
       service: service(status),
       requests,
-      remains: Service.remains(status)
+      remains: Service.remains(status),
+      ending
     })
     if (exitCode !== 0) return yield* new Ended({ exitCode, message })
   }).pipe(Effect.scoped, Effect.provide(Logging.layer(logFormat)))
@@ -48,7 +52,7 @@ const dev = Command.make(
   {
     listen: Flags.listen(devListen),
     ...sharedFlags,
-    kubeconfigOut: Flags.kubeconfigOut,
+    kubeconfigOut: Flags.kubeconfigOut(".kuberun/kubeconfig"),
     config: Flags.optionalConfig
   },
   Effect.fn(function*(flags) {
@@ -108,8 +112,39 @@ const serve = Command.make(
   ])
 )
 
+const minicluster = Command.make(
+  "minicluster",
+  {
+    listen: Flags.listen(clusterListen),
+    kubeconfigOut: Flags.kubeconfigOut(".kuberun/minicluster.kubeconfig"),
+    hostPath: Flags.hostPath,
+    faults: Flags.faults,
+    logFormat: Flags.logFormat
+  },
+  Effect.fn(function*(flags) {
+    const options: ClusterCommand.ClusterOptions = {
+      workingFolder: process.cwd(),
+      listen: flags.listen,
+      kubeconfigOut: Option.getOrUndefined(flags.kubeconfigOut),
+      hostPath: Option.getOrUndefined(flags.hostPath),
+      faults: Option.getOrUndefined(flags.faults)
+    }
+    yield* supervised(flags.logFormat, () => ClusterCommand.run(options), ClusterCommand.ending)
+  })
+).pipe(
+  Command.withDescription(
+    "Run the embedded cluster alone, for kubectl and any other client: its pods are processes of this machine. " +
+      "Whoever has its kubeconfig runs programs as you."
+  ),
+  Command.withShortDescription("Run the embedded cluster alone"),
+  Command.withExamples([
+    { command: "kuberun minicluster", description: "Listen on a free port, and print the line for your shell" },
+    { command: "kuberun minicluster --faults faults.yaml", description: "Let things go wrong, as the plan says" }
+  ])
+)
+
 /** The whole command. */
 export const kuberun = Command.make("kuberun").pipe(
   Command.withDescription("An SSH session inside a Kubernetes pod, for exactly as long as the connection lives"),
-  Command.withSubcommands([dev, serve])
+  Command.withSubcommands([dev, serve, minicluster])
 )

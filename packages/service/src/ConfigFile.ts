@@ -17,7 +17,11 @@ const isMap = (value: unknown): value is RawConfig =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Parses the text. An empty file is an empty map. Fails with one line for each fault. */
-export const parse = (file: string, text: string): Result.Result<RawConfig, string> => {
+export const parse = (
+  file: string,
+  text: string,
+  keys = "connection, pod and timeout"
+): Result.Result<RawConfig, string> => {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true })
   const faults = [...document.errors, ...document.warnings].map((fault) => {
@@ -32,18 +36,18 @@ export const parse = (file: string, text: string): Result.Result<RawConfig, stri
     if (value === null || value === undefined) return Result.succeed({})
     return isMap(value)
       ? Result.succeed(value)
-      : Result.fail(`${file}: expected a map with the keys connection, pod and timeout at the top`)
+      : Result.fail(`${file}: expected a map with the keys ${keys} at the top`)
   }))
 }
 
-/** The map that the file holds. */
-export const read = Effect.fn("ConfigFile.read")(function*(file: string) {
+/** The map that the file holds. `what` it is and its `keys` are for the message. */
+export const read = Effect.fn("ConfigFile.read")(function*(file: string, what = "the configuration", keys?: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const text = yield* fileSystem.readFileString(file).pipe(
-    Effect.mapError((error) => startError("ConfigFile", `cannot read the configuration ${file}: ${fileTrouble(error)}`))
+    Effect.mapError((error) => startError("ConfigFile", `cannot read ${what} ${file}: ${fileTrouble(error)}`))
   )
-  return yield* Effect.fromResult(parse(file, text)).pipe(
-    Effect.mapError((faults) => startError("ConfigFile", `the configuration cannot be read:\n${indent(faults)}`))
+  return yield* Effect.fromResult(parse(file, text, keys)).pipe(
+    Effect.mapError((faults) => startError("ConfigFile", `${what} cannot be read:\n${indent(faults)}`))
   )
 })
 

@@ -1,7 +1,8 @@
 /**
- * The cluster of `kuberun dev`: minicluster in this process, whose pods are local processes, and the pod that it runs
- * when nothing else is said.
+ * The cluster of `kuberun dev` and `kuberun minicluster`: minicluster in this process, whose pods are local processes,
+ * and the pod that `kuberun dev` runs when nothing else is said.
  */
+import type { MiniclusterOptions } from "@kuberun/minicluster"
 import { Effect, FileSystem, Redacted } from "effect"
 import type { RawConfig } from "./ConfigFile.ts"
 import { startError } from "./StartError.ts"
@@ -11,14 +12,16 @@ import { writePrivate } from "./StateFolder.ts"
 const minicluster = Effect.promise(() => import("@kuberun/minicluster"))
 
 /** Starts the cluster, which lives as long as the scope, and writes its kubeconfig to a file. */
-export const start = Effect.fn("EmbeddedCluster.start")(function*(kubeconfigPath: string) {
-  const { make } = yield* minicluster
-  const cluster = yield* make({}).pipe(Effect.mapError((error) => startError("Cluster", error.message)))
-  yield* writePrivate(kubeconfigPath, cluster.kubeconfig)
-  yield* Effect.logInfo(`embedded cluster at ${cluster.url}: its pods are processes of this machine`)
-  yield* Effect.forEach(cluster.isolation, (sentence) => Effect.logInfo(sentence), { discard: true })
-  return { kubeconfig: Redacted.make(cluster.kubeconfig) }
-})
+export const start = Effect.fn("EmbeddedCluster.start")(
+  function*(kubeconfigPath: string, options: MiniclusterOptions = {}) {
+    const { make } = yield* minicluster
+    const cluster = yield* make(options).pipe(Effect.mapError((error) => startError("Cluster", error.message)))
+    yield* writePrivate(kubeconfigPath, cluster.kubeconfig)
+    yield* Effect.logInfo(`embedded cluster at ${cluster.url}: its pods are processes of this machine`)
+    yield* Effect.forEach(cluster.isolation, (sentence) => Effect.logInfo(sentence), { discard: true })
+    return { kubeconfig: Redacted.make(cluster.kubeconfig) }
+  }
+)
 
 /** What a person can do about its pods. */
 export const leftPodsAdvice = "The embedded cluster's pods are processes of this machine, and end with it."

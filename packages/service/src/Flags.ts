@@ -45,10 +45,17 @@ export const authorizedKeys = file(
 
 export const hostKey = file("host-key", "The server's private key in OpenSSH's format (default .kuberun/host_key)")
 
-export const kubeconfigOut = file(
-  "kubeconfig-out",
-  "Where to write the embedded cluster's kubeconfig (default .kuberun/kubeconfig)"
+/** With the command's own default. */
+export const kubeconfigOut = (byDefault: string) =>
+  file("kubeconfig-out", `Where to write the embedded cluster's kubeconfig (default ${byDefault})`)
+
+export const hostPath = Flag.Directory("host-path", { mustExist: true }).pipe(
+  Flag.withMetavar("FOLDER"),
+  Flag.withDescription("What pods see as the machine's root in hostPath volumes; without it these are refused"),
+  Flag.optional
 )
+
+export const faults = file("faults", "A plan of faults in YAML or JSON, in force from the start")
 
 export const kubeconfig = file("kubeconfig", "Use the cluster of this kubeconfig")
 

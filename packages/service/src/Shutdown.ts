@@ -63,6 +63,8 @@ export interface Supervision<E, R, R2> {
   readonly service: Effect.Effect<never, E, R>
   readonly requests: Queue.Dequeue<Request>
   readonly remains: Effect.Effect<Remains, never, R2>
+  /** What the log says of the orderly end, where it is not about connections and pods. */
+  readonly ending?: string | undefined
 }
 
 const describe = (request: Request): string => request._tag === "Signal" ? request.name : "a fault"
@@ -81,7 +83,7 @@ const secondRequest = (requests: Queue.Dequeue<Request>, first: Request, firstAt
 
 /** Runs the service until it fails or is asked to end, and ends it. Never fails by itself: it tells how it went. */
 export const supervise = <E, R, R2>(
-  { remains, requests, service }: Supervision<E, R, R2>
+  { ending, remains, requests, service }: Supervision<E, R, R2>
 ): Effect.Effect<Outcome, E, R | R2> =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkDetach(service)
@@ -92,11 +94,8 @@ export const supervise = <E, R, R2>(
     const firstAt = yield* Clock.currentTimeMillis
 
     const before = yield* remains
-    yield* Effect.logInfo(
-      `${describe(first)}: no new connections, ending ${count(before.connections, "connection")} and deleting ${
-        count(before.pods.length, "pod")
-      }`
-    )
+    const counted = `${count(before.connections, "connection")} and deleting ${count(before.pods.length, "pod")}`
+    yield* Effect.logInfo(`${describe(first)}: ${ending ?? `no new connections, ending ${counted}`}`)
     // Asked to end but not awaited for longer than the limits below.
     yield* Effect.forkDetach(Fiber.interrupt(fiber))
 

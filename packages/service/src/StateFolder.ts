@@ -32,8 +32,10 @@ export interface StateFolder {
     StartError,
     FileSystem.FileSystem
   >
-  /** Where the embedded cluster's kubeconfig goes when nothing else is said. */
+  /** Where the kubeconfig of the embedded cluster goes when nothing else is said. */
   readonly kubeconfigPath: string
+  /** The same for `kuberun minicluster`, which may run beside `kuberun dev`. */
+  readonly miniclusterKubeconfigPath: string
 }
 
 /** Writes a file at once or not at all, readable by its owner only. */
@@ -121,7 +123,13 @@ export const open = Effect.fn("StateFolder.open")(
       return { path: clientKeyPath, publicKey }
     })
 
-    const folder: StateFolder = { path, hostKey, clientKey, kubeconfigPath: paths.join(path, "kubeconfig") }
+    const folder: StateFolder = {
+      path,
+      hostKey,
+      clientKey,
+      kubeconfigPath: paths.join(path, "kubeconfig"),
+      miniclusterKubeconfigPath: paths.join(path, "minicluster.kubeconfig")
+    }
     return folder
   }
 )
