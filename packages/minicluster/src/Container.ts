@@ -1,17 +1,26 @@
-/** One run of a container: its first process, and what is executed beside it. */
+/** One run of a container: its first process, what is executed beside it, and who is attached to it. */
 import { Data, Deferred, Effect, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
-import { mkdir } from "node:fs/promises"
+import { chown, mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { type ContainerLog } from "./ContainerLog.ts"
-import { defaultPath, findExecutable } from "./Executable.ts"
-import { imageBehaviour, imageHas } from "./Images.ts"
-import { enterCommand, type Isolation, startCommand } from "./Isolation.ts"
-import { type Mount } from "./Mounts.ts"
-import { type Container, type Pod } from "./Objects.ts"
+import { type ByteSink, type ByteSource } from "./Bytes.ts"
+import { type ContainerLog, type OutputName } from "./ContainerLog.ts"
+import { type FanOut, makeFanOut } from "./FanOut.ts"
+import { enterCommand, startCommand } from "./Isolation.ts"
 import { type ProcessError } from "./Pipe.ts"
 import { type ProcessStreams, startProcess } from "./Process.ts"
+import {
+  environmentOf,
+  homeOf,
+  machinePath,
+  mainProgram,
+  makePrograms,
+  type ProgramOptions,
+  resolveProgram,
+  runsAs
+} from "./Program.ts"
 import { type TerminalSize } from "./Pty.ts"
+import { type Place, prepareRoot, type RootFilesystem } from "./RootFilesystem.ts"
 import { markVariable, startSweeper } from "./Sweeper.ts"
 
 /** The runtime refuses to run a program; `message` is in the words of containerd and runc. */
@@ -28,7 +37,9 @@ export interface ExecOptions {
 /** A container whose first process is running. */
 export interface RunningContainer {
   readonly id: string
-  /** Completes when the first process has ended and nothing of the container is left. */
+  /** The first process, as the machine counts. */
+  readonly pid: number
+  /** Completes when the first process has ended, its output is in the log and nothing of the container is left. */
   readonly exitCode: Effect.Effect<number>
   /** SIGTERM to the first process alone. */
   readonly terminate: Effect.Effect<void>
@@ -42,104 +53,99 @@ export interface RunningContainer {
   readonly attach: (options: { readonly stdin: boolean }) => Effect.Effect<ProcessStreams, RuntimeError, Scope.Scope>
 }
 
-export interface ContainerOptions {
-  readonly isolation: Isolation
-  readonly pod: Pod
-  readonly spec: Container
-  /** The pod's own folder: HOME and working folder of its containers. */
-  readonly directory: string
-  /** All of it, from `resolveEnvironment`. */
-  readonly environment: Readonly<Record<string, string>>
-  readonly mounts: ReadonlyArray<Mount>
+export interface ContainerOptions extends ProgramOptions {
   readonly log: ContainerLog
   /** Of an ephemeral container: whose processes it shares. */
   readonly target?: RunningContainer
 }
 
-/** What a pause container does: nothing, until it is asked to end. */
-const pause = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"
 const terminalOfMain: TerminalSize = { width: 80, height: 24 }
-
-/**
- * The machine's own folders follow the usual ones, so that its programs are found wherever it keeps them; those that
- * npm put in front for the time of one script are no programs of the machine.
- */
-const machinePath = [
-  ...defaultPath.split(":"),
-  ...(process.env["PATH"] ?? "").split(":").filter((folder) =>
-    folder.startsWith("/") && !folder.includes("node_modules")
-  )
-].filter((folder, index, all) => all.indexOf(folder) === index).join(":")
-
-const environmentOf = ({ directory, environment, pod, spec }: ContainerOptions): Record<string, string> => ({
-  PATH: machinePath,
-  HOSTNAME: pod.spec.hostname ?? pod.metadata.name,
-  HOME: directory,
-  ...(spec.tty === true ? { TERM: "xterm" } : {}),
-  ...environment
-})
-
-/** The program of the first process: an image that misbehaves has its own, and one without a command idles. */
-const mainProgram = ({ spec }: ContainerOptions): ReadonlyArray<string> | "pause" => {
-  const behaviour = imageBehaviour(spec.image)
-  if (behaviour._tag === "Exits") {
-    return ["/bin/sh", "-c", `echo "${spec.image} exits with ${behaviour.code}"; exit ${behaviour.code}`]
-  }
-  if (behaviour._tag === "NoShell") return "pause"
-  const argv = [...(spec.command ?? []), ...(spec.args ?? [])]
-  return argv.length === 0 ? "pause" : argv
-}
-
-const resolved = Effect.fnUntraced(
-  function*(options: ContainerOptions, argv: ReadonlyArray<string>, directory: string) {
-    const [name = "", ...args] = argv
-    if (!imageHas(options.spec.image, name)) {
-      const missing = name.includes("/")
-        ? `stat ${name}: no such file or directory`
-        : "executable file not found in $PATH"
-      return yield* new RuntimeError({ message: `exec: "${name}": ${missing}` })
-    }
-    const path = environmentOf(options)["PATH"] ?? defaultPath
-    const file = yield* findExecutable(name, path, directory).pipe(
-      Effect.mapError(({ message }) => new RuntimeError({ message }))
-    )
-    return [file, ...args]
-  }
-)
+/** A process that has left the container's namespace could hold its output for ever. */
+const drainTime = "2 seconds"
 
 const prefixed = (prefix: string) => (error: RuntimeError | ProcessError) =>
   new RuntimeError({ message: `${prefix}: unable to start container process: ${error.message}: unknown` })
 
+const exited = new RuntimeError({ message: "container is in CONTAINER_EXITED state" })
+
+/** The container's places on the machine: its home, the programs of its image, and what is mounted where. */
+const makeFilesystem = Effect.fnUntraced(
+  function*(options: ContainerOptions, id: string, directory: string) {
+    const { isolation, mounts, spec } = options
+    const home = homeOf(options)
+    yield* Effect.promise(async () => {
+      await mkdir(home.source, { recursive: true, mode: 0o700 })
+      if (home.owner !== 0) await chown(home.source, home.owner, -1)
+      await makePrograms(options)
+    })
+    if (isolation._tag === "Shared") return undefined
+    const folder = join(options.directory, "roots", id.slice(0, 12))
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined))
+    )
+    const covered = mounts.some(({ target }) => options.directory.startsWith(`${target}/`))
+    const places: ReadonlyArray<Place> = [
+      ...mounts,
+      ...(home.owner === 0 ? [] : [home]),
+      ...(covered ? [{ source: options.directory, target: options.directory }] : []),
+      // A runtime makes a working folder that is not there.
+      { target: directory }
+    ]
+    const inUse = [options.directory, "/etc/resolv.conf", ...machinePath.split(":")]
+    return yield* Effect.tryPromise({
+      try: () => prepareRoot(places, folder, inUse, spec.securityContext?.readOnlyRootFilesystem ?? false),
+      catch: (cause) => new RuntimeError({ message: cause instanceof Error ? cause.message : String(cause) })
+    })
+  }
+)
+
+interface Output {
+  readonly name: OutputName
+  readonly source: ByteSource
+  readonly fanOut: FanOut
+}
+
+const pump = ({ fanOut, name, source }: Output, log: ContainerLog): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let bytes = yield* source.read; bytes !== undefined; bytes = yield* source.read) {
+      yield* log.append(bytes, name)
+      yield* fanOut.write(bytes)
+    }
+  }).pipe(Effect.ensuring(fanOut.end))
+
 /** Starts the first process; closing the scope kills all of the container and waits for it to be gone. */
 export const startContainer = (options: ContainerOptions): Effect.Effect<RunningContainer, RuntimeError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { isolation, log, pod, spec } = options
+    const { isolation, log, pod, spec, target } = options
     const id = randomBytes(32).toString("hex")
-    const directory = spec.workingDir === undefined ? options.directory : join("/", spec.workingDir)
-    const environment = {
-      ...environmentOf(options),
-      ...(isolation._tag === "Shared" ? { [markVariable]: id } : {})
-    }
-    const program = mainProgram(options)
-    const argv = program === "pause"
-      ? [isolation.tools.sh, "-c", pause]
-      : yield* resolved(options, program, directory)
-    yield* Effect.promise(() => mkdir(options.directory, { recursive: true, mode: 0o700 }))
-    const sweeper = isolation._tag === "Shared" ? yield* startSweeper(isolation.tools, id) : undefined
-    const hostname = pod.spec.hostname ?? pod.metadata.name
+    const directory = spec.workingDir === undefined ? homeOf(options).target : join("/", spec.workingDir)
+    // What has a PID namespace of its own ends with it; anything else is found by a mark.
+    const marked = isolation._tag === "Shared" || target !== undefined
+    const environment = { ...environmentOf(options), ...(marked ? { [markVariable]: id } : {}) }
+    const identity = runsAs(options)
+    const filesystem: RootFilesystem | undefined = yield* makeFilesystem(options, id, directory)
+    const argv = yield* mainProgram(options, directory)
+    const sweeper = marked ? yield* startSweeper(isolation.tools, id) : undefined
+    const hostname = (pod.spec.hostname ?? pod.metadata.name).slice(0, 63)
     const main = yield* startProcess({
       tools: isolation.tools,
-      command: (terminal) => startCommand(isolation, hostname.slice(0, 63), { argv, directory, terminal }),
+      command: (terminal) =>
+        startCommand(isolation, { hostname, filesystem, beside: target?.pid }, { argv, directory, terminal, identity }),
       environment,
       directory: options.directory,
       stdin: spec.stdin === true,
       stdout: true,
       stderr: spec.tty !== true,
       terminal: spec.tty === true ? terminalOfMain : undefined,
-      report: true
+      owner: identity?.user
     })
-    const pid = Number(yield* main.report)
-    if (!(pid > 0)) return yield* new RuntimeError({ message: "the machine refused to set up the container" })
+    const report = yield* main.report
+    const pid = Number(report)
+    if (!(pid > 0)) {
+      const why = report.startsWith("!") ? report.slice(1) : "the machine refused to set up the container"
+      return yield* new RuntimeError({ message: why })
+    }
+    yield* log.begin
     let killed = false
     const signal = (name: NodeJS.Signals) =>
       Effect.sync(() => {
@@ -149,58 +155,85 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
           // It ended by itself meanwhile.
         }
       })
+    const ended = Deferred.makeUnsafe<void>()
     const gone = Deferred.makeUnsafe<number>()
     const kill = Effect.suspend(() => {
-      if (Deferred.isDoneUnsafe(gone)) return Effect.void
+      // Its number may be another's by now.
+      if (Deferred.isDoneUnsafe(ended)) return Effect.void
       killed = true
       return Effect.andThen(signal("SIGKILL"), sweeper?.sweep ?? Effect.void)
     })
+    const outputs = (["stdout", "stderr"] as const).flatMap((name): ReadonlyArray<Output> => {
+      const source = main[name]
+      return source === undefined ? [] : [{ name, source, fanOut: makeFanOut() }]
+    })
+    const drained = Deferred.makeUnsafe<void>()
     yield* Effect.forkScoped(
-      main.exitCode.pipe(
-        Effect.tap(() => sweeper?.sweep ?? Effect.void),
+      Effect.gen(function*() {
+        const code = yield* main.exitCode
+        yield* Deferred.succeed(ended, undefined)
+        yield* sweeper?.sweep ?? Effect.void
+        yield* Effect.forEach(outputs, ({ fanOut }) => fanOut.hurry, { discard: true })
+        yield* Effect.timeoutOption(Deferred.await(drained), drainTime)
+        yield* log.end
         // unshare cannot end by SIGKILL itself and reports 1 instead.
-        Effect.map((code) => killed ? 137 : code),
-        Effect.flatMap((code) => Deferred.succeed(gone, code))
-      ),
+        yield* Deferred.succeed(gone, killed ? 137 : code)
+      }),
       { startImmediately: true }
+    )
+    yield* Effect.forkScoped(
+      Effect.forEach(outputs, (output) => pump(output, log), { concurrency: "unbounded" }).pipe(
+        Effect.andThen(Deferred.succeed(drained, undefined))
+      )
     )
     yield* Effect.addFinalizer(() =>
       Effect.andThen(kill, Deferred.await(gone)).pipe(Effect.timeoutOption("10 seconds"))
     )
-    for (const output of [main.stdout, main.stderr]) {
-      if (output === undefined) continue
-      yield* Effect.forkScoped(
-        Effect.gen(function*() {
-          for (let bytes = yield* output.read; bytes !== undefined; bytes = yield* output.read) yield* log.append(bytes)
-        })
-      )
-    }
+    const attached = (source: OutputName) => outputs.find(({ name }) => name === source)?.fanOut.attach ?? Effect.undefined
+    /** The first client that leaves closes a stdin that is open once; a terminal has no end. */
+    const closeOnce = spec.stdinOnce === true && spec.tty !== true ? main.stdin?.end ?? Effect.void : Effect.void
     return {
       id,
+      pid,
       exitCode: Deferred.await(gone),
-      terminate: signal("SIGTERM"),
+      terminate: Effect.suspend(() => Deferred.isDoneUnsafe(ended) ? Effect.void : signal("SIGTERM")),
       kill,
-      exec: (exec) =>
-        Effect.gen(function*() {
-          const argv = yield* resolved(options, exec.argv, directory)
-          return yield* startProcess({
+      exec: Effect.fnUntraced(function*(exec: ExecOptions) {
+        const started = Effect.gen(function*() {
+          const argv = yield* resolveProgram(options, exec.argv, directory)
+          if (Deferred.isDoneUnsafe(ended)) return undefined
+          const program = yield* startProcess({
             tools: isolation.tools,
-            command: (terminal) => enterCommand(isolation, pid, { argv, directory, terminal }),
+            command: (terminal) => enterCommand(isolation, pid, { argv, directory, terminal, identity }),
             environment: { ...environment, ...(exec.terminal === undefined ? {} : { TERM: "xterm" }) },
             directory: options.directory,
             ...exec,
-            report: false
+            owner: identity?.user
           })
-        }).pipe(
-          Effect.mapError(
-            prefixed(
-              `failed to exec in container: failed to start exec "${
-                randomBytes(32).toString("hex")
-              }": OCI runtime exec failed: exec failed`
-            )
-          )
+          return (yield* program.report) === "" ? undefined : program
+        })
+        const refused = prefixed(
+          `failed to exec in container: failed to start exec "${
+            randomBytes(32).toString("hex")
+          }": OCI runtime exec failed: exec failed`
         )
-      ,attach: () => Effect.fail(new RuntimeError({ message: "attach" }))
+        const program = yield* Effect.mapError(started, refused)
+        // A container that ends takes what was about to enter it along.
+        return program ?? (yield* new RuntimeError({ message: `failed to exec in container: ${exited.message}` }))
+      }),
+      attach: Effect.fnUntraced(function*({ stdin: wantsStdin }: { readonly stdin: boolean }) {
+        if (Deferred.isDoneUnsafe(gone)) return yield* exited
+        const input = wantsStdin ? main.stdin : undefined
+        const stdin: ByteSink | undefined = input === undefined ? undefined : { write: input.write, end: closeOnce }
+        if (stdin !== undefined) yield* Effect.addFinalizer(() => closeOnce)
+        return {
+          exitCode: Deferred.await(gone),
+          stdin,
+          stdout: yield* attached("stdout"),
+          stderr: yield* attached("stderr"),
+          resize: main.resize
+        }
+      })
     } satisfies RunningContainer
   }).pipe(
     Effect.mapError(

@@ -26,11 +26,19 @@ const probe = async (file: string): Promise<Probe> => {
   }
 }
 
-/** The absolute path of `name`, sought in `path` (colon-separated) unless `name` has a slash, then from `directory`. */
-export const findExecutable = Effect.fnUntraced(function*(name: string, path: string, directory: string) {
+/**
+ * The absolute path of `name`, sought in `path` (colon-separated) unless `name` has a slash, then from `directory`.
+ * `locate` tells where on the machine a path of the container is.
+ */
+export const findExecutable = Effect.fnUntraced(function*(
+  name: string,
+  path: string,
+  directory: string,
+  locate: (path: string) => string = (path) => path
+) {
   if (name.includes("/")) {
     const file = resolve(directory, name)
-    const found = yield* Effect.promise(() => probe(file))
+    const found = yield* Effect.promise(() => probe(locate(file)))
     if (found === "ok") return file
     return yield* new ExecutableError({
       message: found === "denied"
@@ -41,7 +49,7 @@ export const findExecutable = Effect.fnUntraced(function*(name: string, path: st
   // As in Go, a folder that may not be entered and a file that may not be run are passed over like any other.
   for (const folder of name === "" ? [] : path.split(":")) {
     const file = join(folder === "" ? directory : folder, name)
-    if ((yield* Effect.promise(() => probe(file))) === "ok") return file
+    if ((yield* Effect.promise(() => probe(locate(file)))) === "ok") return file
   }
   return yield* new ExecutableError({ message: `exec: "${name}": executable file not found in $PATH` })
 })

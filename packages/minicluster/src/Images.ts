@@ -6,6 +6,7 @@ export type ImageBehaviour =
   | { readonly _tag: "Unauthorized" }
   | { readonly _tag: "Slow"; readonly millis: number }
   | { readonly _tag: "Exits"; readonly code: number }
+  | { readonly _tag: "Busybox" }
   | { readonly _tag: "NoShell" }
   | { readonly _tag: "Unschedulable" }
   | { readonly _tag: "Quota" }
@@ -35,6 +36,8 @@ export const imageBehaviour = (image: string): ImageBehaviour => {
       return { _tag: "Exits", code: 1 }
     case "exit-0":
       return { _tag: "Exits", code: 0 }
+    case "busybox":
+      return { _tag: "Busybox" }
     case "noshell":
       return { _tag: "NoShell" }
     case "unschedulable":
@@ -69,6 +72,30 @@ export const pullError = (image: string): string | undefined => {
 /** The programs that an image without a shell does not have. */
 const shells = new Set(["sh", "bash", "dash", "ash", "ksh", "zsh", "fish", "busybox"])
 
-/** Whether the image has the program, as far as its name tells. */
-export const imageHas = (image: string, program: string): boolean =>
-  imageBehaviour(image)._tag !== "NoShell" || !shells.has(program.slice(program.lastIndexOf("/") + 1))
+/** What busybox has of its many names and is likely to be asked for. */
+const applets =
+  `arch ash awk base32 base64 basename bc bunzip2 busybox bzcat bzip2 cat chgrp chmod chown chroot cksum clear cmp comm cp
+  cpio crc32 cut date dc dd df diff dirname dos2unix du echo ed egrep env expand expr factor fallocate false fgrep find
+  flock fold free fsync fuser getopt grep groups gunzip gzip head hexdump hostid hostname id install ip kill killall less
+  link ln logger login ls lsof lzcat md5sum microcom mkdir mkfifo mknod mktemp more mv nc netstat nice nl nohup nproc
+  nslookup od paste patch pgrep pidof ping pkill printenv printf ps pwd readlink realpath renice reset rev rm rmdir
+  route sed seq setsid sh sha1sum sha256sum sha512sum shred shuf sleep sort split stat strings stty su sum sync tac tail
+  tar tee telnet test time timeout top touch tr traceroute tree true truncate tsort tty uname unexpand uniq unix2dos
+  unlink unlzma unxz unzip uptime usleep vi watch wc wget which who whoami xargs xxd xz xzcat yes zcat [ [[`.split(/\s+/)
+
+/** The only programs of an image that does not have all of the machine's. */
+export const programsOf = (image: string): ReadonlyArray<string> | undefined => {
+  const { _tag } = imageBehaviour(image)
+  if (_tag === "Busybox") return applets
+  return _tag === "NoShell" ? applets.filter((name) => !shells.has(name)) : undefined
+}
+
+/** Whether the image has the program, as far as its name tells. A path that is nobody's program is the container's own. */
+export const imageHas = (image: string, program: string): boolean => {
+  const name = program.slice(program.lastIndexOf("/") + 1)
+  const { _tag } = imageBehaviour(image)
+  if (_tag === "NoShell") return !shells.has(name)
+  return _tag !== "Busybox" || applets.includes(name) || (program.includes("/") && !isMachineFolder(program))
+}
+
+const isMachineFolder = (program: string): boolean => /^\/(usr\/(local\/)?)?s?bin\/|^\/usr\/lib/.test(program)

@@ -5,6 +5,8 @@
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
 import { defaultPath, findExecutable } from "./Executable.ts"
+import { type Identity, identityArgs } from "./Identity.ts"
+import { type RootFilesystem } from "./RootFilesystem.ts"
 
 /** The machine's programs that start a container, by absolute path: a container's own PATH must not lead to others. */
 export interface Tools {
@@ -19,6 +21,8 @@ interface NamespaceTools {
   readonly nsenter: string
   readonly setsid: string
   readonly mount: string
+  readonly umount: string
+  readonly pivot_root: string
   readonly hostname: string
 }
 
@@ -41,77 +45,121 @@ export interface Target {
   readonly argv: ReadonlyArray<string>
   readonly directory: string
   readonly terminal: string | undefined
+  /** Who runs it, if not we ourselves. */
+  readonly identity?: Identity | undefined
 }
 
-/** Opening a terminal as a session leader makes it the controlling one; no program for that is needed. */
+/** What a container is started with, where there are namespaces. */
+export interface Start {
+  readonly hostname: string
+  readonly filesystem?: RootFilesystem | undefined
+  /** The first process, as the machine counts, of the container whose processes it shares. */
+  readonly beside?: number | undefined
+}
+
+/** Whatever goes wrong from here on is told on descriptor 3, and not in the program's own output. */
 const takeTerminal = `if [ -n "$1" ]; then exec 0<>"$1" 1>&0 2>&0; fi`
 
-const enterAndRun = `${takeTerminal}; cd "$2" || cd /; shift 2; unset PWD OLDPWD; exec "$@"`
-
-/** Writes the process' id, as the machine counts, to descriptor 3, and becomes the program. */
+/** Writes a line to descriptor 3 and becomes the program: the process' id, as the machine counts, or anything. */
 const reportAndRun = `${takeTerminal}; cd "$2" || cd /; shift 2; unset PWD OLDPWD; echo "$pid" >&3; exec "$@" 3>&-`
 
-/** `/proc` is still the machine's when the first line reads it, so it tells the id outside of the namespace. */
-const setUpNamespaces =
-  `read -r pid rest </proc/self/stat || exit 125; "$1" -t proc proc /proc || exit 125; "$2" "$3" || exit 125; shift 3`
+/**
+ * `/proc` is still the machine's when the first line reads it, so it tells the id outside of the namespace.
+ *
+ * A new root takes the old one's place on /sys for a moment, a folder that is always there and needed by none of these.
+ */
+const setUpNamespaces = `read -r pid rest </proc/self/stat || exit 125
+refuse() { echo "!$1" >&3; exit 125; }
+"$1" -t proc proc /proc && "$2" "$3" || exit 125
+[ -z "$4" ] || why=$("$1" --all --fstab "$4" 2>&1) || refuse "$why"
+[ -z "$5" ] || { cd "$5" && "$6" . sys && cd / && "$7" -l /sys; } || refuse "the root cannot be changed"
+remount=$1 count=$8
+shift 8
+while [ "$count" -gt 0 ]; do
+  why=$("$remount" -o remount,bind,ro "$1" 2>&1) || refuse "$why"
+  shift; count=$((count - 1))
+done`
 
-const targetArgs = (target: Target) => [target.terminal ?? "", target.directory, ...target.argv]
+const targetArgs = ({ argv, directory, identity, terminal }: Target, tools: Partial<NamespaceTools>) => [
+  terminal ?? "",
+  directory,
+  ...(identity === undefined || tools.setpriv === undefined ? [] : [tools.setpriv, ...identityArgs(identity), "--"]),
+  ...argv
+]
 
 /**
  * The command that becomes a container's first process. It writes that process' id to descriptor 3 when it is ready to
- * be entered. In namespaces the process dies with us, whatever we die of.
+ * be entered, or `!` and what went wrong. In namespaces the process dies with us, whatever we die of; one that shares
+ * another container's processes dies with that container.
  */
-export const startCommand = (isolation: Isolation, hostname: string, target: Target): Command => {
+export const startCommand = (isolation: Isolation, start: Start, target: Target): Command => {
   const { sh } = isolation.tools
   if (isolation._tag === "Shared") {
-    return { file: sh, args: ["-c", `pid=$$; ${reportAndRun}`, "sh", ...targetArgs(target)] }
+    return { file: sh, args: ["-c", `pid=$$; ${reportAndRun}`, "sh", ...targetArgs(target, {})] }
   }
-  const { mount, setpriv, setsid, unshare, hostname: setHostname } = isolation.tools
-  return {
-    file: setpriv,
-    args: [
-      "--pdeathsig",
-      "KILL",
-      unshare,
-      ...(isolation.user ? ["--user", "--map-root-user"] : []),
+  const { tools, user } = isolation
+  const { filesystem } = start
+  const processes = start.beside === undefined
+    ? [
+      tools.unshare,
+      ...(user ? ["--user", "--map-root-user"] : []),
       "--pid",
       "--mount",
       "--uts",
       "--fork",
-      "--kill-child",
-      setsid,
+      "--kill-child"
+    ]
+    : [...entering(tools, user, start.beside, ["--pid", "--uts"]), tools.unshare, "--mount"]
+  const readOnly = filesystem?.readOnly ?? []
+  return {
+    file: tools.setpriv,
+    args: [
+      "--pdeathsig",
+      "KILL",
+      ...processes,
+      tools.setsid,
       sh,
       "-c",
-      `${setUpNamespaces}; ${reportAndRun}`,
+      `${setUpNamespaces}\n${reportAndRun}`,
       "sh",
-      mount,
-      setHostname,
-      hostname,
-      ...targetArgs(target)
+      tools.mount,
+      tools.hostname,
+      start.hostname,
+      filesystem?.fstab ?? "",
+      filesystem?.root ?? "",
+      tools.pivot_root,
+      tools.umount,
+      String(readOnly.length),
+      ...readOnly,
+      ...targetArgs(target, tools)
     ]
   }
 }
 
-/** The command that runs `target` beside the container's first process, whose id on the machine is `pid`. */
+const entering = (tools: NamespaceTools, user: boolean, pid: number, namespaces: ReadonlyArray<string>) => [
+  tools.nsenter,
+  "--target",
+  String(pid),
+  ...(user ? ["--user", "--preserve-credentials"] : []),
+  ...namespaces,
+  "--"
+]
+
+/**
+ * The command that runs `target` beside the container's first process, whose id on the machine is `pid`. It writes a
+ * line to descriptor 3 when it is there, and nothing when the container has ended meanwhile.
+ */
 export const enterCommand = (isolation: Isolation, pid: number, target: Target): Command => {
-  const run = ["-c", enterAndRun, "sh", ...targetArgs(target)]
-  if (isolation._tag === "Shared") return { file: isolation.tools.sh, args: run }
-  const { nsenter, setsid, sh } = isolation.tools
-  return {
-    file: nsenter,
-    args: [
-      "--target",
-      String(pid),
-      ...(isolation.user ? ["--user", "--preserve-credentials"] : []),
-      "--pid",
-      "--mount",
-      "--uts",
-      "--",
-      setsid,
-      sh,
-      ...run
-    ]
-  }
+  const run = (tools: Partial<NamespaceTools>) => [
+    "-c",
+    `pid=entered; ${reportAndRun}`,
+    "sh",
+    ...targetArgs(target, tools)
+  ]
+  if (isolation._tag === "Shared") return { file: isolation.tools.sh, args: run({}) }
+  const { tools, user } = isolation
+  const [file = "", ...args] = entering(tools, user, pid, ["--pid", "--mount", "--uts"])
+  return { file, args: [...args, tools.setsid, tools.sh, ...run(tools)] }
 }
 
 /** What a reader of `Minicluster.isolation` is told. */
@@ -139,6 +187,8 @@ export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boo
     nsenter: find("nsenter"),
     setsid: find("setsid"),
     mount: find("mount"),
+    umount: find("umount"),
+    pivot_root: find("pivot_root"),
     hostname: find("hostname")
   }).pipe(Effect.catchTag("ExecutableError", () => Effect.succeed(undefined)))
   const shared: Isolation = { _tag: "Shared", tools }
@@ -147,7 +197,7 @@ export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boo
   for (const user of [false, true]) {
     const isolation: Isolation = { _tag: "Namespaces", tools: { ...tools, ...namespaceTools }, user }
     // Descriptor 3 is not there in this trial: its number goes to standard output instead.
-    const trial = startCommand(isolation, "minicluster", nothing)
+    const trial = startCommand(isolation, { hostname: "minicluster" }, nothing)
     if (
       yield* succeeds({
         ...trial,

@@ -1,7 +1,8 @@
 /** What a container finds at which path: its volumes, and where in them a subPath leads. */
 import { Effect } from "effect"
-import { ConfigError } from "./Environment.ts"
-import { type Container } from "./Objects.ts"
+import { confined } from "./Confined.ts"
+import { ConfigError, expand } from "./Environment.ts"
+import { type Container, type VolumeMount } from "./Objects.ts"
 import { type Volumes } from "./Volumes.ts"
 
 export interface Mount {
@@ -12,14 +13,44 @@ export interface Mount {
   readonly readOnly: boolean
 }
 
+/** The part of the volume that is mounted, by its relative path; "" is all of it. */
+const subPathOf = (
+  { subPath = "", subPathExpr = "" }: VolumeMount,
+  environment: Readonly<Record<string, string>>
+): Effect.Effect<string, ConfigError> => {
+  if (subPathExpr === "") return Effect.succeed(subPath)
+  const references = subPathExpr.replaceAll("$$", "").matchAll(/\$\(([^)]*)\)/g)
+  const missing = Array.from(references, ([, name = ""]) => name).find((name) => !Object.hasOwn(environment, name))
+  return missing === undefined
+    ? Effect.succeed(expand(subPathExpr, environment))
+    : Effect.fail(new ConfigError({ message: `missing value for "${missing}"` }))
+}
+
+/** The mounts of a container in the order of its spec. A subPath that is not there is made, and never leads out of its volume. */
 export const mountsOf = (
   volumes: Volumes,
   spec: Container,
-  _environment: Readonly<Record<string, string>>
+  environment: Readonly<Record<string, string>>
 ): Effect.Effect<ReadonlyArray<Mount>, ConfigError> =>
-  Effect.forEach(spec.volumeMounts ?? [], ({ mountPath, name, readOnly = false }) => {
-    const source = volumes.sources.get(name)
-    return source === undefined
-      ? Effect.fail(new ConfigError({ message: `cannot find volume "${name}" to mount into container "${spec.name}"` }))
-      : Effect.succeed({ source: source.path, target: mountPath, readOnly: readOnly || source.readOnly })
-  })
+  Effect.forEach(spec.volumeMounts ?? [], (mount) =>
+    Effect.gen(function*() {
+      const { mountPath, name, readOnly = false } = mount
+      const volume = volumes.sources.get(name)
+      if (volume === undefined) {
+        return yield* new ConfigError({
+          message: `cannot find volume "${name}" to mount into container "${spec.name}"`
+        })
+      }
+      const subPath = yield* subPathOf(mount, environment)
+      const failed = new ConfigError({
+        message: `failed to prepare subPath for volumeMount "${name}" of container "${spec.name}"`
+      })
+      const isOutside = subPath.startsWith("/") || subPath.split("/").includes("..")
+      const source = subPath === ""
+        ? volume.path
+        : isOutside
+        ? undefined
+        : yield* Effect.tryPromise({ try: () => confined(volume.path, subPath, "directory"), catch: () => failed })
+      if (source === undefined) return yield* failed
+      return { source, target: mountPath, readOnly: readOnly || volume.readOnly }
+    }))

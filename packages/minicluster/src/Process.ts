@@ -20,7 +20,7 @@ export interface ProcessStreams {
 }
 
 export interface Process extends ProcessStreams {
-  /** The first line that the process writes to descriptor 3, when `report` was asked for; empty when it ends without. */
+  /** The first line that the process writes to descriptor 3; empty when it ends without. */
   readonly report: Effect.Effect<string>
 }
 
@@ -35,7 +35,8 @@ export interface ProcessOptions {
   readonly stdout: boolean
   readonly stderr: boolean
   readonly terminal: TerminalSize | undefined
-  readonly report: boolean
+  /** Who owns the terminal, if not we ourselves. */
+  readonly owner?: number | undefined
 }
 
 const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
@@ -64,7 +65,7 @@ const firstLine = (stream: Readable): Effect.Effect<string> =>
  */
 export const startProcess = (options: ProcessOptions): Effect.Effect<Process, ProcessError, Scope.Scope> =>
   Effect.gen(function*() {
-    const terminal = options.terminal === undefined ? undefined : yield* openPty(options.terminal)
+    const terminal = options.terminal === undefined ? undefined : yield* openPty(options.terminal, options.owner)
     const pipes = yield* makePipes({
       mkfifo: options.tools.mkfifo,
       directory: options.directory,
@@ -78,7 +79,7 @@ export const startProcess = (options: ProcessOptions): Effect.Effect<Process, Pr
       pipes.stdin?.theirs ?? "ignore" as const,
       pipes.stdout?.theirs ?? "ignore" as const,
       pipes.stderr?.theirs ?? "ignore" as const,
-      ...(options.report ? ["pipe" as const] : [])
+      "pipe" as const
     ]
     const closeTheirs = Effect.sync(() => {
       for (const end of [pipes.stdin, pipes.stdout, pipes.stderr]) if (end !== undefined) closeSync(end.theirs)

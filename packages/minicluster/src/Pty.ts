@@ -5,7 +5,7 @@
  * master's socket 200 ms after the program's exit, whatever is still unread behind a slow reader.
  */
 import { Effect, Schedule, type Scope } from "effect"
-import { closeSync, readSync, write } from "node:fs"
+import { chownSync, closeSync, readSync, write } from "node:fs"
 import { createRequire } from "node:module"
 import { type SocketConstructorOpts } from "node:net"
 import { type DuplexOptions } from "node:stream"
@@ -55,13 +55,18 @@ const roomAgain = Schedule.min([Schedule.exponential("2 millis"), Schedule.space
 
 const codeOf = (error: unknown): unknown => error instanceof Error && "code" in error ? error.code : undefined
 
-/** Opens a terminal; closing the scope hangs it up, and its foreground processes get SIGHUP. */
-export const openPty = (size: TerminalSize): Effect.Effect<Pty, ProcessError, Scope.Scope> =>
+/**
+ * Opens a terminal; closing the scope hangs it up, and its foreground processes get SIGHUP. `owner` is the user who may
+ * open it by its name, if not we ourselves.
+ */
+export const openPty = (size: TerminalSize, owner?: number): Effect.Effect<Pty, ProcessError, Scope.Scope> =>
   Effect.gen(function*() {
     const { binding, opened } = yield* Effect.try({
       try: () => {
         const binding = loadBinding()
-        return { binding, opened: binding.open(size.width, size.height) }
+        const opened = binding.open(size.width, size.height)
+        if (owner !== undefined) chownSync(opened.pty, owner, -1)
+        return { binding, opened }
       },
       catch: (cause) => new ProcessError({ message: `a terminal cannot be opened: ${String(cause)}` })
     })
