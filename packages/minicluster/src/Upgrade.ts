@@ -1,15 +1,24 @@
 /** Requests that leave HTTP behind: what is asked for, by which protocol, and by whom it is served. */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { Buffer } from "node:buffer"
 import { type IncomingMessage, STATUS_CODES } from "node:http"
 import { type Duplex } from "node:stream"
-import { type ServerOptions as WebSocketServerOptions, type WebSocket, WebSocketServer } from "ws"
-import { admitExec } from "./Exec.ts"
-import { protocols, serveExec } from "./ExecChannel.ts"
-import { type Faults } from "./Faults.ts"
+import {
+  createWebSocketStream,
+  type ServerOptions as WebSocketServerOptions,
+  type WebSocket,
+  WebSocketServer
+} from "ws"
+import { admitAttach, admitExec } from "./Exec.ts"
+import { channelLink } from "./ExecChannel.ts"
+import { dialFailure, faultyLink, faultySession } from "./ExecFaults.ts"
+import { type ExecLink, type ExecSession, serveExec } from "./ExecSession.ts"
+import { spdyLink } from "./ExecSpdy.ts"
+import { type ExecFault, type Faults } from "./Faults.ts"
 import { type Kubelet } from "./Kubelet.ts"
+import { admitForward, forwardChannels, forwardStreams, parsePorts } from "./PortForward.ts"
 import { decodePath, urlOf } from "./RequestPath.ts"
-import { type ApiError, badRequest } from "./Status.ts"
+import { type ApiError, badRequest, internalError, noSuchResource } from "./Status.ts"
 import { type Store } from "./Store.ts"
 
 /** The limit of golang.org/x/net/websocket for one frame. */
@@ -31,29 +40,138 @@ export interface UpgradeOptions {
   ) => Effect.Effect<void, ApiError>
 }
 
-/** The first name in the client's order that is known here. */
-const chooseProtocol = (offered: ReadonlyArray<string>): string | undefined =>
-  offered.find((name) => protocols.includes(name))
+type Serve<Carrier> = (carrier: Carrier) => Effect.Effect<void, ApiError, Scope.Scope>
+
+/** What a request was admitted to: how it is served by each protocol's name. */
+interface Served {
+  readonly webSocket: Readonly<Record<string, Serve<WebSocket>>>
+  readonly spdy: Readonly<Record<string, Serve<Duplex>>>
+  readonly fault?: ExecFault | undefined
+}
 
 const webSocketOptions: WebSocketServerOptions & { readonly closeTimeout: number } = {
   noServer: true,
   perMessageDeflate: false,
   maxPayload: frameLimit,
-  closeTimeout,
-  handleProtocols: (offered) => chooseProtocol(Array.from(offered)) ?? false
+  closeTimeout
 }
 
 /** What accepts WebSockets; its owner terminates its `clients` in the end. */
 export const makeSockets = (): WebSocketServer => new WebSocketServer(webSocketOptions)
 
+const execServed = (session: ExecSession, fault: ExecFault | undefined): Served => {
+  const over = (link: Effect.Effect<ExecLink | undefined, never, Scope.Scope>) =>
+    Effect.flatMap(link, (found) =>
+      found === undefined
+        ? Effect.void
+        : Effect.flatMap(faultyLink(found, fault), (link) => serveExec(link, faultySession(session, fault))))
+  return {
+    fault,
+    webSocket: {
+      "v5.channel.k8s.io": (socket) => over(channelLink(socket, session.streams, true)),
+      "v4.channel.k8s.io": (socket) => over(channelLink(socket, session.streams, false))
+    },
+    spdy: { "v4.channel.k8s.io": (socket) => over(spdyLink(socket, session.streams)) }
+  }
+}
+
+type Admit = (
+  options: UpgradeOptions,
+  namespace: string,
+  name: string,
+  query: URLSearchParams
+) => Effect.Effect<Served, ApiError>
+
+/** By the pod's subresource. */
+const admissions: Readonly<Record<string, Admit>> = {
+  exec: Effect.fnUntraced(function*({ faults, kubelet, store }, namespace, name, query) {
+    const session = yield* admitExec(store, kubelet, namespace, name, query)
+    return execServed(session, yield* faults.exec)
+  }),
+  attach: Effect.fnUntraced(function*({ faults, kubelet, store }, namespace, name, query) {
+    const session = yield* admitAttach(store, kubelet, namespace, name, query)
+    return execServed(session, yield* faults.exec)
+  }),
+  portforward: Effect.fnUntraced(function*({ kubelet, store }, namespace, name, query) {
+    const pod = yield* admitForward(store, kubelet, namespace, name)
+    const tunnel: Serve<WebSocket> = (socket) => forwardStreams(createWebSocketStream(socket), pod)
+    const channels = query.has("ports") ? yield* parsePorts(query) : undefined
+    return {
+      webSocket: {
+        "SPDY/3.1+portforward.k8s.io": tunnel,
+        ...(channels === undefined
+          ? {}
+          : { "v4.channel.k8s.io": (socket) => forwardChannels(socket, pod, channels) })
+      },
+      spdy: { "portforward.k8s.io": (socket) => forwardStreams(socket, pod) }
+    }
+  })
+}
+
 const refuse = (socket: Duplex, { status }: ApiError): Effect.Effect<void> =>
   Effect.sync(() => {
     const body = JSON.stringify(status)
     socket.end(
-      `HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? ""}\r\nContent-Type: application/json\r\nContent-Length: ${
+      `HTTP/1.1 ${status.code} ${
+        STATUS_CODES[status.code] ?? ""
+      }\r\nContent-Type: application/json\r\nContent-Length: ${
         Buffer.byteLength(body)
       }\r\nConnection: close\r\n\r\n${body}`
     )
+    // The client's own end is seen only by whoever reads.
+    socket.resume()
+  })
+
+/** The first name in the client's order that is served. */
+const negotiate = <A>(served: Readonly<Record<string, A>>, offered: string | undefined) => {
+  const names = (offered ?? "").split(",").map((name) => name.trim())
+  const name = names.find((name) => Object.hasOwn(served, name))
+  const serve = name === undefined ? undefined : served[name]
+  return name === undefined || serve === undefined
+    ? badRequest(
+      `unable to upgrade: unable to negotiate protocol: client supports [${names.join(" ")}], server accepts [${
+        Object.keys(served).join(" ")
+      }]`
+    )
+    : Effect.succeed({ name, serve })
+}
+
+/**
+ * Answers a WebSocket's handshake; `undefined` when ws has refused it. The protocol's name is kept from ws, which takes
+ * the slash in a port-forward's for a mistake.
+ */
+const acceptWebSocket = (
+  sockets: WebSocketServer,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  protocol: string
+): WebSocket | undefined => {
+  delete request.headers["sec-websocket-protocol"]
+  const addProtocol = (headers: Array<string>) => headers.push(`Sec-WebSocket-Protocol: ${protocol}`)
+  let accepted: WebSocket | undefined
+  sockets.on("headers", addProtocol)
+  sockets.handleUpgrade(request, socket, head, (webSocket) => {
+    // Until a fiber listens, nothing may be read: a message without a listener is lost.
+    webSocket.pause()
+    accepted = webSocket
+  })
+  sockets.off("headers", addProtocol)
+  return accepted
+}
+
+const acceptSpdy = (socket: Duplex, head: Buffer, protocol: string): void => {
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`
+  )
+  if (head.length > 0) socket.unshift(head)
+}
+
+const gone = (socket: Duplex): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (socket.destroyed) return resume(Effect.void)
+    socket.once("close", () => resume(Effect.void))
+    socket.resume()
   })
 
 /** Serves one upgrade to its end, or refuses it with a Status. */
@@ -63,38 +181,39 @@ export const serveUpgrade = (
   socket: Duplex,
   head: Buffer
 ): Effect.Effect<void> => {
-  const { admit, kubelet, sockets, store } = options
   const serve = Effect.gen(function*() {
     const url = urlOf(request)
     const path = yield* decodePath(url)
     const [root, version, namespaces, namespace = "", pods, name = "", subresource = ""] = path
-    yield* admit(subresource, namespace, name, request)
-    const isExec = [root, version, namespaces, pods, subresource].join("/") === "api/v1/namespaces/pods/exec"
-    if (!isExec || path.length !== 7) return yield* badRequest("no upgrade is served at this path")
-    const exec = yield* admitExec(store, kubelet, namespace, name, url.searchParams)
-    const isWebSocket = request.method === "GET" && (request.headers.upgrade ?? "").toLowerCase() === "websocket"
-    if (!isWebSocket) {
-      return yield* badRequest(
-        `unable to upgrade: only WebSocket is served here, not ${request.headers.upgrade ?? "this"}`
-      )
+    yield* options.admit(subresource, namespace, name, request)
+    const isPod = [root, version, namespaces, pods].join("/") === "api/v1/namespaces/pods" && path.length === 7
+    const admission = isPod && Object.hasOwn(admissions, subresource) ? admissions[subresource] : undefined
+    if (admission === undefined) return yield* noSuchResource
+    const upgrade = (request.headers.upgrade ?? "").toLowerCase()
+    const method = request.method ?? ""
+    const isWebSocket = method === "GET" && upgrade === "websocket"
+    const isSpdy = ["GET", "POST"].includes(method) && upgrade === "spdy/3.1"
+    const served = yield* admission(options, namespace, name, url.searchParams)
+    if (!isWebSocket && !isSpdy) return yield* badRequest("Upgrade request required")
+    if (served.fault?._tag === "NoAnswer") return yield* gone(socket)
+    if (isWebSocket) {
+      const { name, serve } = yield* negotiate(served.webSocket, request.headers["sec-websocket-protocol"])
+      const webSocket = acceptWebSocket(options.sockets, request, socket, head, name)
+      return webSocket === undefined ? undefined : yield* serve(webSocket)
     }
-    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim())
-    if (chooseProtocol(offered) === undefined) {
-      return yield* badRequest(`unable to upgrade: none of the protocols offered is served: ${offered.join(", ")}`)
-    }
-    const webSocket = yield* Effect.callback<WebSocket>((resume) =>
-      sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        // Until a fiber listens, nothing may be read: a message without a listener is lost.
-        webSocket.pause()
-        resume(Effect.succeed(webSocket))
-      })
+    // Only a WebSocket is accepted before the node is dialled.
+    if (served.fault?._tag === "DialFails") return yield* internalError(dialFailure)
+    const { name: protocol, serve } = yield* negotiate(
+      served.spdy,
+      request.headersDistinct["x-stream-protocol-version"]?.join(",")
     )
-    return yield* serveExec(webSocket, exec.streams, exec.start)
+    acceptSpdy(socket, head, protocol)
+    return yield* serve(socket)
   })
-  return serve.pipe(
+  return Effect.scoped(serve).pipe(
     Effect.catchTag("ApiError", (error) => refuse(socket, error)),
     Effect.catchDefect((defect) =>
-      Effect.andThen(Effect.logError("an exec failed", defect), Effect.sync(() => socket.destroy()))
+      Effect.andThen(Effect.logError("an upgrade failed", defect), Effect.sync(() => socket.destroy()))
     )
   )
 }
