@@ -66,22 +66,29 @@ const schemaOf = (shape: Shape, group: string): object => {
   }
 }
 
-const plain = (comment: string): string =>
-  comment.replaceAll(/\s*\n\s*\*?\s*/g, " ").replaceAll(/\\(['"])/g, "$1").trim()
+/** A comment without its stars, or nothing. */
+const comment = "(?:/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*)?"
+const ofClass = new RegExp(`${comment}export declare class`)
+const ofField = new RegExp(`${comment}'([^']+)'(\\?)?:`, "g")
+const plain = (text = ""): string =>
+  text.replaceAll(/\n\s*\* ?/g, "\n").replaceAll(/\\(['"])/g, "$1").replaceAll(/\s*\n\s*/g, " ").trim()
 
 /** What only the declarations beside a model say: what it is, what its fields are, and which of them must be there. */
 const documentation = (model: string) => {
   const text = readFileSync(modelFile(model, ".d.ts"), "utf8")
-  const [, about = ""] = /\/\*\*\n\* ([^]*?)\*\/\nexport declare class/.exec(text) ?? []
-  const fields = new Map<string, { readonly about: string; readonly isRequired: boolean }>()
-  for (const [, about = "", name = "", optional] of text.matchAll(/(?:\/\*\*\n([^]*?)\*\/\s*)?'([^']+)'(\?)?:/g)) {
-    fields.set(name, { about: plain(about), isRequired: optional === undefined })
-  }
-  return { about: plain(about), fields }
+  const fields = new Map(
+    Array.from(
+      text.matchAll(ofField),
+      ([, about, name = "", optional]) => [name, { about: plain(about), isRequired: optional === undefined }] as const
+    )
+  )
+  return { about: plain(ofClass.exec(text)?.[1]), fields }
 }
 
 const modelIn = (shape: Shape): string | undefined =>
   shape._tag === "Model" ? shape.model : shape._tag === "Scalar" ? undefined : modelIn(shape.of)
+
+const described = (about: string, schema: object): object => about === "" ? schema : { description: about, ...schema }
 
 const component = (model: string, group: string, kind: object | undefined): object => {
   const { about, fields } = documentation(model)
@@ -91,7 +98,7 @@ const component = (model: string, group: string, kind: object | undefined): obje
     description: about,
     type: "object",
     properties: Object.fromEntries(
-      shapes.map(([name, shape]) => [name, { description: fields.get(name)?.about ?? "", ...schemaOf(shape, group) }])
+      shapes.map(([name, shape]) => [name, described(fields.get(name)?.about ?? "", schemaOf(shape, group))])
     ),
     ...(required.length === 0 ? {} : { required }),
     ...(kind === undefined ? {} : { "x-kubernetes-group-version-kind": [kind] })

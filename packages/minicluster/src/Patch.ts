@@ -1,9 +1,9 @@
 /** PATCH: from an object and a patch to the object that is wanted. */
 import { Effect } from "effect"
-import { applyPatch as applyOperations, type Operation } from "rfc6902"
+import { applyPatch as applyOperations, type Operation, Pointer } from "rfc6902"
 import { mergePatch } from "./MergePatch.ts"
 import { type ObjectMeta } from "./Objects.ts"
-import { groupVersion, type ResourceType } from "./Resources.ts"
+import { type ResourceType } from "./Resources.ts"
 import { conform, isRecord, jsonType, modelOf } from "./Schemas.ts"
 import { type ApiError, badRequest, failed, unprocessable, unsupportedMediaType } from "./Status.ts"
 import { PatchError, strategicMerge } from "./StrategicMerge.ts"
@@ -15,8 +15,9 @@ const patchTypes = [
   "application/strategic-merge-patch+json",
   applyType
 ]
-/** Each operation may copy the object: the real server's limit. */
+/** The real server's limits, without which a small patch grows an object beyond all bounds: how many, and JSON copied. */
 const maxOperations = 10_000
+const copyLimit = 3 * 1024 * 1024
 
 const jsonPatch = (current: object, patch: unknown): Effect.Effect<unknown, ApiError> => {
   if (!Array.isArray(patch)) {
@@ -30,8 +31,14 @@ const jsonPatch = (current: object, patch: unknown): Effect.Effect<unknown, ApiE
   return Effect.try({
     try: () => {
       const target: unknown = structuredClone(current)
-      const faults = applyOperations(target, patch as ReadonlyArray<Operation> as Array<Operation>)
-      return faults.every((fault) => fault === null) ? target : undefined
+      let copied = 0
+      for (const operation of patch as ReadonlyArray<Operation>) {
+        if (operation.op === "copy") {
+          copied += JSON.stringify(Pointer.fromJSON(operation.from).get(target) ?? null).length
+        }
+        if (copied > copyLimit || applyOperations(target, [operation]).some((fault) => fault !== null)) return undefined
+      }
+      return target
     },
     catch: () => unprocessable
   }).pipe(Effect.filterOrFail((target) => target !== undefined, () => unprocessable))
@@ -55,7 +62,7 @@ const apply = (type: ResourceType, current: object, patch: unknown): Effect.Effe
     readonly managedFields?: ReadonlyArray<unknown>
   }
   if (faults.length > 0) {
-    const what = `${metadata.namespace ?? ""}/${metadata.name ?? ""}; ${groupVersion(type)}, Kind=${type.kind}`
+    const what = `${metadata.namespace ?? ""}/${metadata.name ?? ""}; ${type.group}/${type.version}, Kind=${type.kind}`
     const list = faults.length === 1 ? faults[0] : `errors:\n${faults.map((one) => `  ${one}`).join("\n")}`
     return Effect.fail(failed(`failed to create typed patch object (${what}): ${list}`))
   }

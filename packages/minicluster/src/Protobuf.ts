@@ -60,8 +60,8 @@ const textOf = (wire: Wire): string => bytesOf(wire).toString("utf8")
 
 /** A `runtime.Unknown`, a map's entry, or another small message: its fields by their numbers, the last of each. */
 const byNumber = (bytes: Buffer): ReadonlyMap<number, Wire> => new Map(wires(bytes).map((wire) => [wire.number, wire]))
-const partOf = (parts: ReadonlyMap<number, Wire>, number: number): Wire =>
-  parts.get(number) ?? { number, value: Buffer.alloc(0) }
+const nothing: Wire = { number: 0, value: Buffer.alloc(0) }
+const partOf = (parts: ReadonlyMap<number, Wire>, number: number): Wire => parts.get(number) ?? nothing
 
 /** `metav1.Time` and `metav1.MicroTime`: seconds and nanoseconds; an empty one is none. */
 const timeOf = (wire: Wire, digits: 0 | 6): string | undefined => {
@@ -115,37 +115,36 @@ const tableOf = (message: string): ReadonlyMap<number, string> => {
   return table
 }
 
-const valueOf = (shape: Shape, wire: Wire, before: unknown): unknown => {
+/** Of all that came for one field: a list has each, a map each entry, any other the last. */
+const valueOf = (shape: Shape, all: ReadonlyArray<Wire>): unknown => {
+  const last = all.at(-1) ?? nothing
   switch (shape._tag) {
     case "Scalar":
-      return scalarOf(shape.go, wire)
+      return scalarOf(shape.go, last)
     case "List":
-      return [...(Array.isArray(before) ? before as ReadonlyArray<unknown> : []), valueOf(shape.of, wire, undefined)]
-    case "Dictionary": {
-      const entry = byNumber(bytesOf(wire))
-      const value = valueOf(shape.of, partOf(entry, 2), undefined)
-      return { ...(before as Readonly<Record<string, unknown>> | undefined), [textOf(partOf(entry, 1))]: value }
-    }
+      return all.map((one) => valueOf(shape.of, [one]))
+    case "Dictionary":
+      return Object.fromEntries(all.map((one) => {
+        const entry = byNumber(bytesOf(one))
+        return [textOf(partOf(entry, 1)), valueOf(shape.of, [partOf(entry, 2)])]
+      }))
     default:
-      return Object.fromEntries(read(typeName(shape.model), fieldsOf(shape.model), bytesOf(wire)))
+      return Object.fromEntries(read(typeName(shape.model), fieldsOf(shape.model), bytesOf(last)))
   }
 }
 
 /** Empty texts are left out: Go writes them for the fields that have nothing. */
-const read = (message: string, fields: ReadonlyMap<string, Shape>, bytes: Buffer): ReadonlyMap<string, unknown> => {
-  const found = new Map<string, unknown>()
-  for (const wire of wires(bytes)) {
-    const name = tableOf(message).get(wire.number) ?? ""
-    if (name.startsWith("+")) {
-      for (const [inner, value] of read(name.slice(1), fields, bytesOf(wire))) found.set(inner, value)
-      continue
-    }
+const read = (
+  message: string,
+  fields: ReadonlyMap<string, Shape>,
+  bytes: Buffer
+): ReadonlyArray<readonly [name: string, value: unknown]> =>
+  Array.from(Map.groupBy(wires(bytes), ({ number }) => tableOf(message).get(number) ?? "")).flatMap(([name, all]) => {
+    if (name.startsWith("+")) return read(name.slice(1), fields, bytesOf(all.at(-1) ?? nothing))
     const shape = fields.get(name)
-    const value = shape === undefined ? undefined : valueOf(shape, wire, found.get(name))
-    if (value !== undefined && value !== "") found.set(name, value)
-  }
-  return found
-}
+    const value = shape === undefined ? undefined : valueOf(shape, all)
+    return value === undefined || value === "" ? [] : [[name, value] as const]
+  })
 
 const magic = Buffer.from("k8s\0", "latin1")
 

@@ -2,8 +2,8 @@
  * Field numbers of Kubernetes' protobuf messages, as facts: `generated.proto` in k8s.io/api and k8s.io/apimachinery.
  *
  * A message's fields stand by their JSON names in the order of their numbers, from 1; `=N` says where numbers are left
- * out. `+Message` is a struct embedded in Go: its fields stand among the others in JSON. What clients do not send
- * (status) and what the cluster cannot give (most volumes, devices) has no line: it is read as empty.
+ * out. `+Message` is a struct embedded in Go: its fields stand among the others in JSON. What the
+ * server sets (status, generation) and what the cluster cannot give (most volumes, devices) has no line: it is read as empty.
  */
 
 /** The kinds that may be sent so. */
@@ -84,7 +84,7 @@ export const messages: Readonly<Record<string, string>> = {
   NonResourceAttributes: "path verb",
   ObjectFieldSelector: "apiVersion fieldPath",
   ObjectMeta:
-    "name generateName namespace selfLink uid resourceVersion generation creationTimestamp deletionTimestamp deletionGracePeriodSeconds labels annotations ownerReferences finalizers managedFields=17",
+    "name generateName namespace uid=5 resourceVersion deletionTimestamp=9 deletionGracePeriodSeconds labels annotations ownerReferences finalizers",
   ObjectReference: "kind namespace name uid apiVersion resourceVersion fieldPath",
   OwnerReference: "kind name=3 uid apiVersion controller blockOwnerDeletion",
   PersistentVolumeClaim: "metadata spec status",

@@ -64,6 +64,12 @@ const quantities = new Set(
   ["allocatable", "allocatedResources", "capacity", "divisor", "limits", "overhead", "requests", "sizeLimit"]
 )
 
+/** Fields whose zero Go leaves out, so that it means nothing: typed clients send them all in protobuf. */
+const zeroIsNothing = new Set(
+  ["failureThreshold", "hostIPC", "hostNetwork", "hostPID", "hostPort", "initialDelaySeconds", "periodSeconds"]
+    .concat("readOnly", "stdin", "stdinOnce", "successThreshold", "timeoutSeconds", "tty")
+)
+
 /** The types of the models by their names there. */
 const scalarOf = (field: string, type: string, format: string): Scalar | undefined => {
   switch (type) {
@@ -158,7 +164,7 @@ const below = (path: string, name: string): string => path === "" ? name : `${pa
 
 /** What the server makes of an object that was sent. */
 export interface Conformed {
-  /** The object without what no field takes, and without nulls, which mean that there is nothing. */
+  /** The object without what no field takes, and without nulls and zeros that mean that there is nothing. */
   readonly object: Readonly<Record<string, unknown>>
   /** `unknown field "spec.contaners"`, in the order in which they stand. */
   readonly unknown: ReadonlyArray<string>
@@ -192,6 +198,7 @@ export const conform = (model: string, object: Readonly<Record<string, unknown>>
           unknown.push(`unknown field "${at.path}"`)
           return []
         }
+        if (zeroIsNothing.has(name) && (inside === 0 || inside === false)) return []
         if (inside !== null) return [[name, walk(shape, inside, at)]]
         // Go has no absent time but for its pointers, which are those of the metadata: it writes null.
         return shape._tag === "Scalar" && shape.go === "v1.Time" && struct !== "ObjectMeta" ? [[name, null]] : []

@@ -4,7 +4,6 @@
  * https://github.com/kubernetes/community/blob/master/contributors/devel/sig-api-machinery/strategic-merge-patch.md
  */
 import { Data } from "effect"
-import { isDeepStrictEqual } from "node:util"
 import { isRecord } from "./Schemas.ts"
 
 /** A patch that says something impossible. */
@@ -38,48 +37,55 @@ const sets = new Set(["finalizers", "podCIDRs"])
 type Json = Readonly<Record<string, unknown>>
 type List = ReadonlyArray<unknown>
 const listOf = (value: unknown): List => Array.isArray(value) ? value : []
-const keyOf = (element: unknown, key: string): unknown => isRecord(element) ? element[key] : element
-
-/** `before` of the server's own elements stand where they stood; those that `order` names stand in its order. */
-const ordered = (elements: List, before: List, order: List, key: string): List => {
-  const place = (list: List, element: unknown) =>
-    list.findIndex((one) => isDeepStrictEqual(keyOf(one, key), keyOf(element, key)))
-  const isNamed = (element: unknown) => place(order, element) >= 0
-  const named = elements.filter(isNamed).toSorted((one, other) => place(order, one) - place(order, other))
-  const others = elements.filter((element) => !isNamed(element))
-  const merged: Array<unknown> = []
-  for (const element of named) {
-    const at = place(before, element)
-    while (others.length > 0 && place(before, others[0]) < at) merged.push(others.shift())
-    merged.push(element)
-  }
-  return [...merged, ...others]
+/** What tells an element apart, as text. */
+const identify = (key: string) => (element: unknown): string =>
+  JSON.stringify(isRecord(element) ? element[key] : element) ?? ""
+const placesOf = (list: List, key: string): ReadonlyMap<string, number> => {
+  const places = new Map<string, number>()
+  for (const [at, id] of list.map(identify(key)).entries()) if (!places.has(id)) places.set(id, at)
+  return places
 }
 
-const mergeList = (before: List, patch: List, key: string): List => {
-  if (patch.some((element) => isRecord(element) && element["$patch"] === "replace")) {
-    return patch.filter((element) => isRecord(element) && element["$patch"] !== "replace").map((one) =>
-      strategicMerge({}, one)
-    )
-  }
-  let result = before
-  for (const element of patch) {
-    if (!isRecord(element) || element[key] === undefined) {
+/** The elements that `order` names stand in its order; the others stay behind those that they stood behind `before`. */
+const ordered = (elements: List, before: List, order: List, key: string): List => {
+  const wanted = placesOf(order, key)
+  const previous = placesOf(before, key)
+  const place = (places: ReadonlyMap<string, number>, element: unknown) => places.get(identify(key)(element)) ?? -1
+  const named = elements.filter((element) => place(wanted, element) >= 0)
+    .toSorted((one, other) => place(wanted, one) - place(wanted, other))
+  const others = elements.filter((element) => place(wanted, element) < 0)
+  let next = 0
+  const merged = named.flatMap((element) => {
+    const from = next
+    while (next < others.length && place(previous, others[next]) < place(previous, element)) next++
+    return [...others.slice(from, next), element]
+  })
+  return [...merged, ...others.slice(next)]
+}
+
+const mergeList = (before: List, patch: ReadonlyArray<Json>, key: string): List => {
+  const isMark = (element: Json) => element["$patch"] === "replace"
+  const result: Array<unknown> = patch.some(isMark) ? [] : [...before]
+  const places = new Map(placesOf(result, key))
+  const deleted = new Set<number>()
+  for (const element of patch.filter((one) => !isMark(one))) {
+    if (element[key] === undefined) {
       throw new PatchError({ message: `map: ${JSON.stringify(element)} does not contain declared merge key: ${key}` })
     }
-    const at = result.findIndex((one) => isDeepStrictEqual(keyOf(one, key), element[key]))
-    const merged = element["$patch"] === "delete" ? [] : [strategicMerge(at < 0 ? {} : result[at], element)]
-    result = at < 0 ? [...result, ...merged] : result.toSpliced(at, 1, ...merged)
+    const id = identify(key)(element)
+    const at = places.get(id)
+    if (element["$patch"] === "delete") {
+      if (at !== undefined) deleted.add(at)
+    } else if (at === undefined) places.set(id, result.push(strategicMerge({}, element)) - 1)
+    else result[at] = strategicMerge(result[at], element)
   }
-  return result
+  return result.filter((_, at) => !deleted.has(at))
 }
-
-const union = (before: List, more: List): List => [...before, ...more.filter((one) => !before.includes(one))]
 
 const mergeValue = (name: string, before: unknown, patch: unknown): unknown => {
   if (!Array.isArray(patch)) return strategicMerge(before, patch)
   const key = mergeKeys[name]
-  if (sets.has(name)) return union(listOf(before), patch)
+  if (sets.has(name)) return [...new Set([...listOf(before), ...patch])]
   return key !== undefined && patch.every(isRecord) ? mergeList(listOf(before), patch, key) : patch
 }
 
@@ -103,7 +109,8 @@ export const strategicMerge = (target: unknown, patch: unknown): unknown => {
     : Object.entries(before)
   const result = new Map(kept)
   for (const [name, gone] of directive(patch, "deleteFromPrimitiveList")) {
-    result.set(name, listOf(result.get(name)).filter((one) => !gone.includes(one)))
+    const without = new Set(gone)
+    result.set(name, listOf(result.get(name)).filter((one) => !without.has(one)))
   }
   for (const [name, value] of Object.entries(patch)) {
     if (name.startsWith("$")) continue
