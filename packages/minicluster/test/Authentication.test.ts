@@ -128,13 +128,15 @@ describe("asking as somebody else", () => {
       })
     }))
 
-  it.effect("gives a service account its groups", () =>
+  it.effect("gives a service account its groups, unless others are named", () =>
     Effect.gen(function*() {
       const { ask } = yield* make
       assert.deepStrictEqual(yield* ask(as({ "impersonate-user": [accountName("a", "b")] })), {
         name: "system:serviceaccount:a:b",
         groups: ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]
       })
+      const told = as({ "impersonate-user": [accountName("a", "b")], "impersonate-group": ["dev"] })
+      assert.deepInclude(yield* ask(told), { groups: ["dev", "system:authenticated"] })
     }))
 
   it.effect("needs a user when there are groups", () =>

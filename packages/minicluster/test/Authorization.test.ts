@@ -51,7 +51,7 @@ const addRole = (store: Store, one: Role) =>
 const addBinding = (store: Store, one: RoleBinding) =>
   store.create(one.metadata.namespace === undefined ? "clusterrolebindings" : "rolebindings", one)
 
-const readPods: PolicyRule = { verbs: ["get", "list"], apiGroups: [""], resources: ["pods", "pods/log"] }
+const readPods: PolicyRule = { verbs: ["get", "list"], apiGroups: [""], resources: ["pods/log", "pods"] }
 const toUser = (name: string): Subjects => [{ kind: "User", name }]
 
 const storeWith = Effect.fnUntraced(function*(...objects: ReadonlyArray<Role | RoleBinding>) {
