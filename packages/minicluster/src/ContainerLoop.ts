@@ -130,12 +130,18 @@ const watchHealth = Effect.fnUntraced(function*(context: PodContext, slot: Slot,
   yield* Effect.all(probing, { concurrency: "unbounded", discard: true })
 })
 
+interface Started {
+  readonly container: RunningContainer
+  /** Its hook, if it has one, went well: it may count as running. */
+  readonly hooked: boolean
+}
+
 /** Creates and starts it, and runs its postStart hook: `startContainer` of the kubelet. */
 const start = (
   context: PodContext,
   slot: Slot,
   again: boolean
-): Effect.Effect<RunningContainer, PullFailed | ConfigError | RuntimeError, Scope.Scope> =>
+): Effect.Effect<Started, PullFailed | ConfigError | RuntimeError, Scope.Scope> =>
   context.turn.withPermit(Effect.gen(function*() {
     const { spec } = slot
     const note = (type: "Normal" | "Warning", reason: string, message: string) =>
@@ -151,24 +157,20 @@ const start = (
     const container = yield* context.starts.withPermit(startContainer(options))
     yield* note("Normal", "Started", `Started container ${spec.name}`)
     const hook = spec.lifecycle?.postStart
-    if (hook === undefined) return container
+    if (hook === undefined) return { container, hooked: true }
     // It can be entered and stopped while its hook runs, and does not yet count as running.
     slot.running = container
-    const failed = act(hook, spec, container).pipe(
-      Effect.as(false),
-      Effect.catchTag("ActionFailed", () => Effect.succeed(true))
+    const hooked = yield* act(hook, spec, container).pipe(
+      Effect.as(true),
+      Effect.catchTag("ActionFailed", () => Effect.succeed(false)),
+      Effect.raceFirst(Effect.as(container.exitCode, true))
     )
-    if (yield* Effect.raceFirst(failed, Effect.as(container.exitCode, false))) {
+    if (!hooked) {
+      const { terminationGracePeriodSeconds } = context.pod().spec
       yield* note("Warning", "FailedPostStartHook", "PostStartHook failed")
-      yield* stop(
-        context,
-        slot,
-        container,
-        context.pod().spec.terminationGracePeriodSeconds,
-        "FailedPostStartHook"
-      )
+      yield* stop(context, slot, container, terminationGracePeriodSeconds, "FailedPostStartHook")
     }
-    return container
+    return { container, hooked }
   }))
 
 /** As `start`, and again for what may heal: an image that comes, an object that appears. */
@@ -177,52 +179,51 @@ const startAtLast = (context: PodContext, slot: Slot, again: boolean) => {
   const wait = (reason: string, message: string) =>
     context.report(slot, { state: { waiting: { reason, message } } }, undefined)
   let pause = backOffStart
-  const attempt: Effect.Effect<RunningContainer, RuntimeError, Scope.Scope> = Effect.suspend(() =>
-    start(context, slot, again)
-  ).pipe(
-    Effect.catchTags({
-      ConfigError: ({ message }) =>
-        Effect.gen(function*() {
-          yield* context.note("Warning", "Failed", `Error: ${message}`, name)
-          yield* wait("CreateContainerConfigError", message)
-          yield* context.retry
-          return yield* attempt
-        }),
-      PullFailed: ({ message, reason }) =>
-        Effect.gen(function*() {
-          yield* context.note("Warning", "Failed", `Error: ${reason}`, name)
-          yield* wait(reason, message)
-          // The kubelet looks again after a moment, and finds itself still within the pause.
-          yield* Effect.sleep("1 second")
-          if (reason === "ErrImagePull") {
-            yield* context.note("Normal", "BackOff", `Back-off pulling image "${image}"`, name)
-            yield* context.note("Warning", "Failed", "Error: ImagePullBackOff", name)
-            yield* wait("ImagePullBackOff", `Back-off pulling image "${image}": ErrImagePull: ${message}`)
-          }
-          yield* Effect.sleep(`${pause - 1} seconds`)
-          pause = Math.min(pause * 2, backOffLimit)
-          return yield* attempt
-        })
-    })
-  )
+  const attempt: Effect.Effect<Started, RuntimeError, Scope.Scope> = Effect.suspend(() => start(context, slot, again))
+    .pipe(
+      Effect.catchTags({
+        ConfigError: ({ message }) =>
+          Effect.gen(function*() {
+            yield* context.note("Warning", "Failed", `Error: ${message}`, name)
+            yield* wait("CreateContainerConfigError", message)
+            yield* context.retry
+            return yield* attempt
+          }),
+        PullFailed: ({ message, reason }) =>
+          Effect.gen(function*() {
+            yield* context.note("Warning", "Failed", `Error: ${reason}`, name)
+            yield* wait(reason, message)
+            // The kubelet looks again after a moment, and finds itself still within the pause.
+            yield* Effect.sleep("1 second")
+            if (reason === "ErrImagePull") {
+              yield* context.note("Normal", "BackOff", `Back-off pulling image "${image}"`, name)
+              yield* context.note("Warning", "Failed", "Error: ImagePullBackOff", name)
+              yield* wait("ImagePullBackOff", `Back-off pulling image "${image}": ErrImagePull: ${message}`)
+            }
+            yield* Effect.sleep(`${pause - 1} seconds`)
+            pause = Math.min(pause * 2, backOffLimit)
+            return yield* attempt
+          })
+      })
+    )
   return attempt
 }
 
 /** One run from start to end; interrupting it kills the container. */
 const runOnce = (context: PodContext, slot: Slot, again: boolean): Effect.Effect<Terminated> =>
   Effect.scoped(Effect.gen(function*() {
-    const container = yield* startAtLast(context, slot, again)
+    const { container, hooked } = yield* startAtLast(context, slot, again)
     const startedAt = timestamp(yield* Clock.currentTimeMillis)
     const containerID = `containerd://${container.id}`
     const { image, readinessProbe, startupProbe } = slot.spec
     const started = startupProbe === undefined
     const probed = slot.role === "main" || slot.role === "sidecar"
     // The kubelet looks some time after the start: a container that ends at once it mostly sees ended, never ready.
-    if (imageBehaviour(image)._tag !== "Exits" && !context.stopping()) {
+    if (imageBehaviour(image)._tag !== "Exits" && hooked && !context.stopping()) {
       const ready = probed && started && readinessProbe === undefined
       yield* context.report(slot, { state: { running: { startedAt } }, ready, started, containerID }, container)
     }
-    if (probed) yield* Effect.forkScoped(watchHealth(context, slot, container))
+    if (probed && hooked) yield* Effect.forkScoped(watchHealth(context, slot, container))
     const exitCode = yield* container.exitCode
     const finishedAt = timestamp(yield* Clock.currentTimeMillis)
     return { exitCode, reason: exitCode === 0 ? "Completed" : "Error", startedAt, finishedAt, containerID }

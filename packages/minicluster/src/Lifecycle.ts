@@ -1,5 +1,5 @@
 /** How containers end: their preStop hooks, SIGTERM, the grace period, SIGKILL, and who of a pod goes first. */
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { type ActionFailed } from "./Actions.ts"
 import { type RunningContainer } from "./Container.ts"
 
@@ -9,7 +9,7 @@ const minimumSeconds = 2
 export interface StopOptions {
   readonly container: Pick<RunningContainer, "exitCode" | "kill" | "terminate">
   readonly preStop: Effect.Effect<void, ActionFailed> | undefined
-  /** Completes at the end of the grace period. */
+  /** Completes at the end of the grace period, which begins now. */
   readonly expired: Effect.Effect<void>
   /** Completes when those that must end before this one have ended. */
   readonly turn: Effect.Effect<void>
@@ -22,17 +22,21 @@ export interface StopOptions {
 export const stopContainer = Effect.fnUntraced(
   function*({ container, expired, note, preStop, turn, why }: StopOptions) {
     const { exitCode, kill, terminate } = container
+    const period = yield* Effect.forkChild(expired, { startImmediately: true })
     yield* note("Normal", "Killing", why)
     const hook = preStop?.pipe(
       // The message may hold secrets, the kubelet says, and keeps it to itself.
       Effect.catchTag("ActionFailed", () => note("Warning", "FailedPreStopHook", "PreStopHook failed"))
     ) ?? Effect.void
-    yield* Effect.raceAllFirst([Effect.andThen(hook, turn), expired, Effect.asVoid(exitCode)])
+    yield* Effect.raceAllFirst([Effect.andThen(hook, turn), Fiber.join(period), Effect.asVoid(exitCode)])
     yield* terminate
-    const patience = Effect.all([expired, Effect.sleep(`${minimumSeconds} seconds`)], { concurrency: "unbounded" })
+    const patience = Effect.all([Fiber.join(period), Effect.sleep(`${minimumSeconds} seconds`)], {
+      concurrency: "unbounded"
+    })
     yield* Effect.raceFirst(Effect.asVoid(exitCode), Effect.asVoid(patience))
     yield* kill
     yield* exitCode
+    yield* Fiber.interrupt(period)
   }
 )
 

@@ -1,0 +1,183 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { type ContainerState, type ContainerStatus, type Pod, type PodPhase, timestamp } from "../src/Objects.ts"
+import { podPhase, podStatus, type PodView, qosClass } from "../src/PodStatus.ts"
+import { conditionOf, container, podOf } from "./support/TestNode.ts"
+
+const terminated = (exitCode: number): ContainerState => ({
+  terminated: { exitCode, reason: "", startedAt: null, finishedAt: "", containerID: "" }
+})
+
+/** What a container can be in, by name. */
+const states = {
+  waiting: { state: { waiting: { reason: "ContainerCreating" } }, lastState: {} },
+  running: { state: { running: { startedAt: "" } }, lastState: {} },
+  succeeded: { state: terminated(0), lastState: {} },
+  failed: { state: terminated(1), lastState: {} },
+  crashing: { state: { waiting: { reason: "CrashLoopBackOff" } }, lastState: terminated(1) }
+} satisfies Record<string, { readonly state: ContainerState; readonly lastState: ContainerState }>
+type StateName = keyof typeof states
+const stateNames: ReadonlyArray<StateName> = ["waiting", "running", "succeeded", "failed", "crashing"]
+
+const status = (name: string, state: StateName, role: "init" | "other" = "other"): ContainerStatus => ({
+  name,
+  ...states[state],
+  ready: role === "init" ? state === "succeeded" : state === "running",
+  started: state === "running",
+  restartCount: 0,
+  image: "",
+  imageID: ""
+})
+
+const viewOf = (pod: Pod, named: Readonly<Record<string, StateName>>, more: Partial<PodView> = {}): PodView => ({
+  init: (pod.spec.initContainers ?? []).map(({ name, restartPolicy }) =>
+    status(name, named[name] ?? "waiting", restartPolicy === "Always" ? "other" : "init")
+  ),
+  main: pod.spec.containers.map(({ name }) => status(name, named[name] ?? "waiting")),
+  ephemeral: [],
+  sandbox: true,
+  ended: false,
+  failure: undefined,
+  ...more
+})
+
+const pod = (restartPolicy: string, more: Partial<Pod["spec"]> = {}) =>
+  podOf("pod", { restartPolicy, containers: [container("a"), container("b")], ...more })
+const phase = (of: Pod, named: Readonly<Record<string, StateName>>, more?: Partial<PodView>) =>
+  podStatus(of, viewOf(of, named, more), 0).phase
+
+describe("a pod's phase", () => {
+  it("is counted from its containers and its restart policy", () => {
+    const table: ReadonlyArray<
+      readonly [StateName, StateName, always: PodPhase, onFailure: PodPhase, never: PodPhase]
+    > = [
+      ["waiting", "running", "Pending", "Pending", "Pending"],
+      ["running", "running", "Running", "Running", "Running"],
+      ["running", "failed", "Running", "Running", "Running"],
+      ["succeeded", "succeeded", "Running", "Succeeded", "Succeeded"],
+      ["succeeded", "failed", "Running", "Running", "Failed"],
+      ["crashing", "succeeded", "Running", "Running", "Failed"],
+      ["crashing", "running", "Running", "Running", "Running"]
+    ]
+    for (const [a, b, ...phases] of table) {
+      const counted = ["Always", "OnFailure", "Never"].map((policy) => phase(pod(policy), { a, b }))
+      assert.deepStrictEqual(counted, phases, `${a} and ${b}`)
+    }
+  })
+
+  it("is the init containers' before the others have started, and a sidecar's after", () => {
+    const withInit = pod("Never", { initContainers: [container("init")] })
+    assert.strictEqual(phase(withInit, { init: "running" }), "Pending")
+    assert.strictEqual(phase(withInit, { init: "failed" }), "Failed")
+    assert.strictEqual(phase(withInit, { init: "succeeded", a: "running", b: "running" }), "Running")
+    const again = pod("Always", { initContainers: [container("init")] })
+    assert.strictEqual(phase(again, { init: "failed" }), "Pending")
+    const sidecar = pod("Never", { initContainers: [{ ...container("side"), restartPolicy: "Always" }] })
+    assert.strictEqual(phase(sidecar, { side: "running", a: "succeeded", b: "succeeded" }), "Running")
+    assert.strictEqual(phase(sidecar, { side: "crashing", a: "running", b: "running" }), "Running")
+    assert.strictEqual(phase(sidecar, { side: "failed", a: "succeeded", b: "succeeded" }), "Succeeded")
+  })
+
+  it.effect.prop("is final once all is over, whatever the policy; and never final while something runs", {
+    a: Schema.Literals(stateNames),
+    b: Schema.Literals(stateNames),
+    policy: Schema.Literals(["Always", "OnFailure", "Never"])
+  }, ({ a, b, policy }) =>
+    Effect.sync(() => {
+      const running = a === "running" || b === "running"
+      const { main, ...view } = viewOf(pod(policy), { a, b })
+      if (running) assert.include(["Pending", "Running"], podPhase(pod(policy).spec, { main, ...view }))
+      if (running || a === "waiting" || b === "waiting") return
+      assert.strictEqual(
+        podPhase(pod(policy).spec, { main, ...view }, true),
+        a === "succeeded" && b === "succeeded" ? "Succeeded" : "Failed"
+      )
+    }))
+
+  it("is Failed for a pod that the node ended, and not before its containers have", () => {
+    const failure = { reason: "Evicted", message: "The node was low on resource: memory. " }
+    const ended = podStatus(
+      pod("Always"),
+      viewOf(pod("Always"), { a: "succeeded", b: "succeeded" }, {
+        ended: true,
+        failure
+      }),
+      0
+    )
+    assert.deepStrictEqual([ended.phase, ended.reason, ended.message], ["Failed", "Evicted", failure.message])
+    const ending = podStatus(pod("Always"), viewOf(pod("Always"), { a: "running", b: "running" }, { failure }), 0)
+    assert.deepStrictEqual([ending.phase, ending.reason], ["Running", undefined])
+  })
+})
+
+describe("a pod's conditions", () => {
+  const conditions = (of: Pod, named: Readonly<Record<string, StateName>>, more?: Partial<PodView>) => {
+    const written = podStatus(of, viewOf(of, named, more), 0)
+    return (type: string) => {
+      const { message, reason, status } = conditionOf({ ...of, status: written }, type) ?? {}
+      return [status, reason, message].filter((part) => part !== undefined).join(" ")
+    }
+  }
+
+  it("say what is missing, and what is over", () => {
+    const of = pod("Never", {
+      initContainers: [container("init"), { ...container("side"), restartPolicy: "Always" }]
+    })
+    const early = conditions(of, { init: "running" })
+    assert.strictEqual(
+      early("Initialized"),
+      "False ContainersNotInitialized containers with incomplete status: [init side]"
+    )
+    assert.strictEqual(early("Ready"), "False ContainersNotReady containers with unready status: [side a b]")
+    const up = conditions(of, { init: "succeeded", side: "running", a: "running", b: "running" })
+    assert.deepStrictEqual(["Initialized", "Ready", "ContainersReady", "PodScheduled"].map(up), [
+      "True",
+      "True",
+      "True",
+      "True"
+    ])
+    const over = conditions(of, { init: "succeeded", side: "failed", a: "succeeded", b: "succeeded" }, { ended: true })
+    assert.deepStrictEqual(["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"].map(over), [
+      "False",
+      "True PodCompleted",
+      "False PodCompleted",
+      "False PodCompleted"
+    ])
+  })
+
+  it("heed readiness gates", () => {
+    const of = pod("Always", { readinessGates: [{ conditionType: "example.com/lb" }] })
+    const ready = { a: "running", b: "running" } as const
+    assert.strictEqual(
+      conditions(of, ready)("Ready"),
+      `False ReadinessGatesNotReady corresponding condition of pod readiness gate "example.com/lb" does not exist.`
+    )
+    assert.strictEqual(conditions(of, ready)("ContainersReady"), "True")
+    const gate = { type: "example.com/lb", lastProbeTime: null, lastTransitionTime: "" }
+    const closed: Pod = { ...of, status: { phase: "Pending", conditions: [{ ...gate, status: "False" }] } }
+    assert.strictEqual(
+      conditions(closed, ready)("Ready"),
+      `False ReadinessGatesNotReady the status of pod readiness gate "example.com/lb" is not "True", but False`
+    )
+    const open: Pod = { ...of, status: { phase: "Pending", conditions: [{ ...gate, status: "True" }] } }
+    assert.strictEqual(conditions(open, ready)("Ready"), "True")
+    assert.strictEqual(conditions(open, ready)("example.com/lb"), "True")
+  })
+
+  it("keep the time of their last transition while they stay as they are", () => {
+    const of = pod("Always")
+    const first: Pod = { ...of, status: podStatus(of, viewOf(of, {}), 0) }
+    const second: Pod = { ...of, status: podStatus(first, viewOf(of, { a: "running", b: "running" }), 5000) }
+    assert.strictEqual(conditionOf(second, "Initialized")?.lastTransitionTime, timestamp(0))
+    assert.strictEqual(conditionOf(second, "Ready")?.lastTransitionTime, timestamp(5000))
+    assert.strictEqual(second.status.startTime, timestamp(0))
+  })
+})
+
+it("a pod's quality of service follows its requests and limits", () => {
+  const of = (resources: object) => ({ ...container("main"), resources })
+  const both = { cpu: "1", memory: "1Gi" }
+  assert.strictEqual(qosClass([of({})]), "BestEffort")
+  assert.strictEqual(qosClass([of({ limits: both }), of({ limits: both, requests: both })]), "Guaranteed")
+  assert.strictEqual(qosClass([of({ limits: both }), of({})]), "Burstable")
+})
