@@ -47,6 +47,8 @@ describe.skipIf(missing)("kubectl", () => {
       assert.strictEqual((yield* admin(who)).text, `kubernetes-admin ["system:masters","system:authenticated"]`)
       assert.strictEqual((yield* alice(who)).text, `alice ["dev","system:authenticated"]`)
       assert.strictEqual((yield* admin(`${who} --as bob --as-group ops`)).text, `bob ["ops","system:authenticated"]`)
+      // With the discovery at hand: a refusal there is "unknown" to kubectl.
+      yield* alice("api-resources")
       const refused = yield* alice("get pods --as bob")
       assert.include(refused.text, "users \"bob\" is forbidden: User \"alice\" cannot impersonate resource \"users\"")
     }))
