@@ -1,7 +1,7 @@
 /** What may stand in a container of a pod, of whichever of the three sorts. */
 import { at as valueAt, fieldsOf, isAbsent, listOf, textOf } from "./Json.ts"
 import * as Names from "./Names.ts"
-import { parseQuantity, quantitySyntax, writeQuantity } from "./Quantity.ts"
+import { parseQuantity, writeQuantity } from "./Quantity.ts"
 import * as Rule from "./Rules.ts"
 import { fieldRef, resourceFieldRef } from "./VolumeValidation.ts"
 
@@ -117,20 +117,16 @@ const unknownAmount = [
 const amounts: Rule.Rule = (value, at) =>
   Object.entries(fieldsOf(value)).flatMap(([name, given]) => {
     const path = `${at}[${name}]`
-    const quantity = parseQuantity(given)
+    const { amount } = parseQuantity(given) ?? { amount: 0n }
     const faults = Names.key(name)
     const isKnown = name.includes("/") || isHuge(name) || ["cpu", "memory", "ephemeral-storage"].includes(name)
+    const isWhole = isNative(name) || amount % 10n ** 9n === 0n
     return [
       ...[...faults, ...(isKnown || faults.length > 0 ? [] : unknownAmount)].map((what) =>
         Rule.wrong(path, name, what)
       ),
-      ...(quantity === undefined ? [Rule.wrong(path, given, quantitySyntax)] : [
-        ...Rule.when(quantity.amount < 0n, Rule.wrong(path, given, "must be greater than or equal to 0")),
-        ...Rule.when(
-          !isNative(name) && quantity.amount % 10n ** 9n !== 0n,
-          Rule.wrong(path, given, "must be an integer")
-        )
-      ])
+      ...Rule.when(amount < 0n, Rule.wrong(path, given, "must be greater than or equal to 0")),
+      ...Rule.when(!isWhole, Rule.wrong(path, given, "must be an integer"))
     ]
   })
 
@@ -182,7 +178,7 @@ const actions: Rule.Table = {
 }
 const sleep = (grace: unknown): Rule.Rule => (value, at) => {
   const seconds = Number(valueAt(value, "seconds") ?? 0)
-  const what = `must be greater than 0 and less than terminationGracePeriodSeconds (${grace}). ` +
+  const what = `must be greater than 0 and less than terminationGracePeriodSeconds (${Number(grace)}). ` +
     "Enable AllowPodLifecycleSleepActionZeroValue feature gate for zero sleep."
   return Rule.when(!(seconds > 0 && seconds <= Number(grace)), Rule.wrong(at, seconds, what))
 }

@@ -42,12 +42,12 @@ const owners: Rule.Rule = (list, at) => {
   ]
 }
 
-const ownFinalizers = ["kubernetes", "orphan", "foregroundDeletion"]
+const ownFinalizers = new Set(["kubernetes", "orphan", "foregroundDeletion"])
 const unqualified = "name is neither a standard finalizer name nor is it fully qualified"
 const finalizers: Rule.Rule = Rule.all(
   (list, at) => listOf(list).flatMap((name) => Rule.strictly(Names.key)(name, at)),
   Rule.each(
-    Rule.must((name: unknown) => textOf(name).includes("/") || ownFinalizers.includes(textOf(name)), unqualified)
+    Rule.must((name: unknown) => textOf(name).includes("/") || ownFinalizers.has(textOf(name)), unqualified)
   )
 )
 

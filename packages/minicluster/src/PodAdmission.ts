@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { type User } from "./Http.ts"
 import { imageBehaviour } from "./Images.ts"
-import { fieldsOf, isAbsent, textOf } from "./Json.ts"
+import { fieldsOf, isAbsent, listOf, textOf } from "./Json.ts"
 import { generatedName } from "./Names.ts"
 import { type Container, type KubeObject, type Pod, type PodSpec, type Volume } from "./Objects.ts"
 import { qualifiedName, type Resource, resourceTypes } from "./Resources.ts"
@@ -43,10 +43,14 @@ const apiAccess = (name: string): Volume => ({
   }
 })
 
+const containersOf = (spec: PodSpec) => listOf(fieldsOf(spec)["containers"]) as ReadonlyArray<Container>
+
 /** The pod with its account's token in every container that has nothing else in that place. */
 const withToken = (spec: PodSpec): PodSpec => {
-  const { containers = [], initContainers = [], volumes = [] } = spec
-  const existing = volumes.find(({ name = "" }) => name.startsWith(tokenVolume))?.name
+  // Nobody has yet judged whether what has to be there is there.
+  const [containers, initContainers] = [containersOf(spec), spec.initContainers ?? []]
+  const volumes = spec.volumes ?? []
+  const existing = volumes.find(({ name }) => textOf(name).startsWith(tokenVolume))?.name
   const name = existing ?? generatedName(tokenVolume)
   const lacks = ({ volumeMounts = [] }: Container) => volumeMounts.every(({ mountPath }) => mountPath !== tokenPath)
   const given = (container: Container): Container => {
@@ -96,8 +100,8 @@ const givePriority = (pod: Pod): Effect.Effect<Pod, ApiError> => {
 /** Plugins and webhooks that the names of images stand for. */
 const refusal = ({ metadata, spec }: Pod, user: User): ApiError | undefined => {
   const { name, namespace = "" } = metadata
-  for (const { image = "" } of spec.containers ?? []) {
-    switch (imageBehaviour(image)._tag) {
+  for (const { image } of containersOf(spec)) {
+    switch (imageBehaviour(textOf(image))._tag) {
       case "Quota":
         return forbidden("pods", name, "exceeded quota: pods, requested: pods=1, used: pods=10, limited: pods=10")
       case "Denied":

@@ -14,14 +14,14 @@ export const filled = (given: unknown, defaults: Fields, isOpen: (value: unknown
   return { ...fieldsOf(given), ...Object.fromEntries(open) }
 }
 
-/** Changes the fields that are there. */
-const within = (given: unknown, changes: Readonly<Record<string, (value: unknown) => unknown>>): Fields => {
-  const there = Object.entries(changes).filter(([name]) => !isAbsent(fieldsOf(given)[name]))
-  return {
-    ...fieldsOf(given),
-    ...Object.fromEntries(there.map(([name, change]) => [name, change(fieldsOf(given)[name])]))
-  }
-}
+/** Changes the fields that are there, and leaves out those that are as good as absent. */
+const within = (given: unknown, changes: Readonly<Record<string, (value: unknown) => unknown>>): Fields =>
+  Object.fromEntries(
+    Object.entries(fieldsOf(given)).flatMap(([name, value]) => {
+      const change = Object.hasOwn(changes, name) ? changes[name] : undefined
+      return change === undefined ? [[name, value]] : isAbsent(value) ? [] : [[name, change(value)]]
+    })
+  )
 const each = (change: (value: unknown) => unknown) => (list: unknown) => listOf(list).map(change)
 
 export const canonicalAmounts = (amounts: unknown): Fields =>

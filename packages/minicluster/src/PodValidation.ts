@@ -151,11 +151,11 @@ const tolerationsCauses = (next: unknown, previous: unknown): ReadonlyArray<Caus
 }
 
 const gateCauses = (next: unknown, previous: unknown): ReadonlyArray<Cause> => {
-  const before = listOf(previous).map(nameOf)
+  const before = new Set(listOf(previous).map(nameOf))
   return Rule.each(Rule.fields({
     name: (name, at) =>
       Rule.when(
-        !before.includes(textOf(name)),
+        !before.has(textOf(name)),
         Rule.forbidden(at, `only deletion is allowed, but found new scheduling gate '${textOf(name)}'`)
       )
   }))(next, "spec.schedulingGates")

@@ -10,9 +10,6 @@ export interface Quantity {
   readonly format: "binary" | "decimal" | "exponent"
 }
 
-export const quantitySyntax =
-  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-
 /** Nothing for what is no quantity. */
 export const parseQuantity = (value: unknown): Quantity | undefined => {
   const parts = /^([+-]?)(\d{0,40})\.?(\d{0,40})(?:[eE]([+-]?\d{1,2})|([KMGTPE]i|[numkMGTPE]))?$/.exec(String(value))
@@ -44,7 +41,7 @@ export const writeQuantity = ({ amount, format }: Quantity): string => {
   return `${rest}${Object.keys(decimal).find((suffix) => decimal[suffix] === power)}`
 }
 
-/** The form in which an API server stores it; what is no quantity stays, for the validation to tell of. */
+/** The form in which an API server stores it; what is no quantity stays as it is. */
 export const canonical = (value: unknown): unknown => {
   const quantity = parseQuantity(value)
   return quantity === undefined ? value : writeQuantity(quantity)

@@ -59,40 +59,23 @@ const defaults: Partial<Readonly<Record<Resource, (object: Fields, isNew: boolea
   clusterrolebindings: bindingDefaults
 }
 
-/** To Go a field that is null is one that is not there. */
-const withoutNulls = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(withoutNulls)
-  if (typeof value !== "object" || value === null) return value
-  const there = Object.entries(value).filter(([, one]) => one !== null)
-  return Object.fromEntries(there.map(([name, one]) => [name, withoutNulls(one)]))
-}
-
 /** An object with its defaults. One that has no version yet is new, and its status is not its author's to say. */
 export const withDefaults = (resource: Resource, object: KubeObject): KubeObject => {
-  const { status, ...given } = fieldsOf(object)
-  const cleaned = { ...fieldsOf(withoutNulls(given)), ...(status === undefined ? {} : { status }) }
   const isNew = isAbsent(object.metadata.resourceVersion)
-  return (defaults[resource]?.(cleaned, isNew) ?? cleaned) as unknown as KubeObject
+  return (defaults[resource]?.(fieldsOf(object), isNew) ?? object) as unknown as KubeObject
 }
 
 const dataLimit = 1024 * 1024
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const sizeOf = (value: unknown, encoding: "utf8" | "base64"): number =>
   Object.values(fieldsOf(value)).reduce<number>((sum, one) => sum + Buffer.byteLength(textOf(one), encoding), 0)
 
 const data: Rule.Rule = (value, at) =>
   Object.keys(fieldsOf(value)).flatMap((key) => Rule.strictly(Names.configKey)(key, `${at}[${key}]`))
-const binaryData: Rule.Rule = (value, at) => [
-  ...data(value, at),
-  ...Object.entries(fieldsOf(value)).filter(([, one]) => !base64.test(textOf(one)))
-    .map(([key]) => Rule.wrong(`${at}[${key}]`, "<contents redacted>", "illegal base64 data"))
-]
-
 const configMap: Rule.Rule = (object) => {
   const { binaryData: binary, data: texts } = fieldsOf(object)
   const both = Object.keys(fieldsOf(texts)).filter((key) => key in fieldsOf(binary))
   return [
-    ...Rule.fields({ data, binaryData })(object, ""),
+    ...Rule.fields({ data, binaryData: data })(object, ""),
     ...both.map((key) => Rule.wrong(`data[${key}]`, key, "duplicate of key present in binaryData")),
     // The whole object is meant, and this is how a real server writes it.
     ...Rule.when(sizeOf(texts, "utf8") + sizeOf(binary, "base64") > dataLimit, Rule.tooLong("[]", dataLimit))
@@ -114,7 +97,7 @@ const secret: Rule.Rule = (object) => {
   // Either of a name and a password is enough.
   const isEnough = type === "kubernetes.io/basic-auth" && lacking.length === 1
   return [
-    ...binaryData(own, "data"),
+    ...data(own, "data"),
     ...Rule.when(sizeOf(own, "base64") > dataLimit, Rule.tooLong("data", dataLimit)),
     ...(isEnough ? [] : lacking.map((key) => Rule.required(`data[${key}]`)))
   ]

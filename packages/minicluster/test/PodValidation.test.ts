@@ -1,0 +1,549 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { type KubeObject, type Pod } from "../src/Objects.ts"
+import { ephemeralContainersCauses } from "../src/PodValidation.ts"
+import { conform } from "../src/Schemas.ts"
+import { type Cause } from "../src/Status.ts"
+import { createCauses, updateCauses, withDefaults } from "../src/Validation.ts"
+
+type Json = Record<string, unknown>
+
+const metadata = {
+  name: "p",
+  namespace: "default",
+  uid: "u",
+  resourceVersion: "",
+  creationTimestamp: "2026-01-01T00:00:00Z"
+}
+const podOf = (spec: Json, more: Json = {}): KubeObject =>
+  withDefaults("pods", { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, ...more }, spec } as KubeObject)
+const main = (container: Json = {}): Json => ({ name: "a", image: "busybox:1", ...container })
+const withContainer = (container: Json, spec: Json = {}) => podOf({ ...spec, containers: [main(container)] })
+const said = (causes: ReadonlyArray<Cause>) => causes.map(({ field, message }) => `${field}: ${message}`)
+
+/** Each is a pod, and everything that is said of it. */
+const judged = (name: string, cases: ReadonlyArray<readonly [pod: KubeObject, causes: ReadonlyArray<string>]>) =>
+  it.effect(name, () =>
+    Effect.sync(() => {
+      for (const [pod, causes] of cases) assert.deepStrictEqual(said(createCauses("pods", pod)), causes)
+    }))
+
+const rich: Json = {
+  activeDeadlineSeconds: 60,
+  hostname: "host",
+  subdomain: "sub",
+  nodeSelector: { "kubernetes.io/os": "linux" },
+  imagePullSecrets: [{ name: "pull" }],
+  tolerations: [{ key: "k", operator: "Equal", value: "v", effect: "NoExecute", tolerationSeconds: 5 }],
+  hostAliases: [{ ip: "10.0.0.1", hostnames: ["x.example"] }],
+  readinessGates: [{ conditionType: "example.com/ready" }],
+  schedulingGates: [{ name: "example.com/gate" }],
+  topologySpreadConstraints: [{ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "DoNotSchedule" }],
+  securityContext: { runAsUser: 1000, supplementalGroups: [1, 2], fsGroup: 3 },
+  dnsConfig: { nameservers: ["10.0.0.2"], searches: ["example.com"], options: [{ name: "ndots", value: "2" }] },
+  affinity: { nodeAffinity: {} },
+  os: { name: "linux" },
+  volumes: [
+    { name: "empty" },
+    { name: "config", configMap: { name: "c", items: [{ key: "k", path: "a/b" }] } },
+    { name: "secret", secret: { secretName: "s", defaultMode: 256 } },
+    { name: "down", downwardAPI: { items: [{ path: "l", fieldRef: { fieldPath: "metadata.labels" } }] } },
+    { name: "claim", persistentVolumeClaim: { claimName: "c" } },
+    { name: "host", hostPath: { path: "/tmp", type: "Directory" } },
+    { name: "both", projected: { sources: [{ serviceAccountToken: { path: "token" } }, { secret: { name: "s" } }] } }
+  ],
+  initContainers: [
+    main({ name: "first" }),
+    main({ name: "sidecar", restartPolicy: "Always", startupProbe: { exec: { command: ["true"] } } })
+  ],
+  containers: [
+    main({
+      command: ["sh"],
+      args: ["-c", "$(A)"],
+      workingDir: "/",
+      env: [
+        { name: "A", value: "1" },
+        { name: "B.b-$", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+        { name: "C", valueFrom: { fieldRef: { fieldPath: "metadata.annotations['Example.com/x']" } } },
+        { name: "D", valueFrom: { resourceFieldRef: { resource: "limits.cpu", divisor: "1m" } } },
+        { name: "E", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }
+      ],
+      envFrom: [{ prefix: "P_", configMapRef: { name: "c" } }],
+      ports: [{ name: "http", containerPort: 80 }],
+      resources: { limits: { cpu: "1500m", memory: "64Mi", "example.com/gpu": 1 }, requests: { cpu: 1 } },
+      volumeMounts: [{ name: "config", mountPath: "/c", subPath: "a" }, { name: "empty", mountPath: "/e" }],
+      livenessProbe: { httpGet: { port: "http", httpHeaders: [{ name: "X-A", value: "b" }] } },
+      readinessProbe: { tcpSocket: { port: 80 }, successThreshold: 3 },
+      lifecycle: { postStart: { exec: { command: ["true"] } }, preStop: { sleep: { seconds: 3 } } },
+      securityContext: { runAsUser: 0, runAsNonRoot: false, allowPrivilegeEscalation: false }
+    }),
+    main({ name: "b", image: "registry.example:5000/b@sha256:0123" })
+  ]
+}
+
+describe("a pod", () => {
+  judged("that uses everything rightly is found right", [[podOf(rich), []]])
+
+  judged("has containers with names of their own, images, and commands of known policies", [
+    [podOf({}), ["spec.containers: Required value"]],
+    [podOf({ containers: [{}] }), [
+      "spec.containers[0].name: Required value",
+      "spec.containers[0].image: Required value"
+    ]],
+    [podOf({ containers: [main(), main()], initContainers: [main(), main({ name: "i" }), main({ name: "i" })] }), [
+      "spec.containers[1].name: Duplicate value: \"a\"",
+      "spec.initContainers[0].name: Duplicate value: \"a\"",
+      "spec.initContainers[2].name: Duplicate value: \"i\""
+    ]],
+    [withContainer({ name: "a.b", image: " x", imagePullPolicy: "Often", terminationMessagePolicy: "Mail" }), [
+      "spec.containers[0].name: Invalid value: \"a.b\": must not contain dots",
+      "spec.containers[0].image: Invalid value: \" x\": must not have leading or trailing whitespace",
+      "spec.containers[0].terminationMessagePolicy: Unsupported value: \"Mail\": supported values: \"File\", \"FallbackToLogsOnError\"",
+      "spec.containers[0].imagePullPolicy: Unsupported value: \"Often\": supported values: \"Always\", \"IfNotPresent\", \"Never\""
+    ]],
+    [withContainer({ restartPolicy: "Always" }), [
+      "spec.containers[0].restartPolicy: Forbidden: may not be set for non-init containers"
+    ]],
+    [withContainer({}, { ephemeralContainers: [main({ name: "e" })] }), [
+      "spec.ephemeralContainers: Forbidden: cannot be set on create"
+    ]]
+  ])
+
+  judged("has init containers with hooks and probes only where they stay", [
+    [
+      podOf({
+        containers: [main()],
+        initContainers: [main({ name: "i", lifecycle: {}, readinessProbe: { tcpSocket: { port: 1 } } })]
+      }),
+      [
+        "spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always",
+        "spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always"
+      ]
+    ],
+    [podOf({ containers: [main()], initContainers: [main({ name: "i", restartPolicy: "Never" })] }), [
+      "spec.initContainers[0].restartPolicy: Unsupported value: \"Never\": supported values: \"Always\""
+    ]]
+  ])
+
+  judged("has an environment with names, and of values one source", [
+    [
+      withContainer({ env: [{ name: "a=b" }, { name: "é" }, { name: "1 ok" }] }),
+      ["a=b", "é"].map((name, index) =>
+        `spec.containers[0].env[${index}].name: Invalid value: "${name}": a valid environment variable name must consist only of printable ASCII characters other than '='`
+      )
+    ],
+    [
+      withContainer({
+        env: [
+          { name: "A", valueFrom: {} },
+          { name: "B", value: "x", valueFrom: { secretKeyRef: { name: "s", key: "k" } } },
+          { name: "C", valueFrom: { fieldRef: { fieldPath: "status.phase" }, configMapKeyRef: { name: "c" } } },
+          { name: "D", valueFrom: { fieldRef: { fieldPath: "spec.containers" } } },
+          { name: "E", valueFrom: { fieldRef: { fieldPath: "spec.nodeName['a']" } } },
+          { name: "F", valueFrom: { resourceFieldRef: { resource: "cpu" } } },
+          { name: "G", valueFrom: { configMapKeyRef: { name: "c", key: "..k" } } }
+        ]
+      }),
+      [
+        "env[0].valueFrom: Invalid value: \"\": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+        "env[1].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
+        "env[2].valueFrom.fieldRef.fieldPath: Unsupported value: \"status.phase\": supported values: \"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", \"spec.serviceAccountName\", \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", \"status.podIPs\"",
+        "env[2].valueFrom.configMapKeyRef.key: Required value",
+        "env[2].valueFrom: Invalid value: \"\": may not have more than one field specified at a time",
+        "env[3].valueFrom.fieldRef.fieldPath: Invalid value: \"spec.containers\": error converting fieldPath: field label not supported: spec.containers",
+        `env[4].valueFrom.fieldRef.fieldPath: Invalid value: "spec.nodeName['a']": error converting fieldPath: field label does not support subscript: spec.nodeName['a']`,
+        "env[5].valueFrom.resourceFieldRef.resource: Unsupported value: \"cpu\": supported values: \"limits.cpu\", \"limits.ephemeral-storage\", \"limits.memory\", \"requests.cpu\", \"requests.ephemeral-storage\", \"requests.memory\"",
+        `env[6].valueFrom.configMapKeyRef.key: Invalid value: "..k": must not start with '..'`
+      ].map((text) => `spec.containers[0].${text}`)
+    ],
+    [withContainer({ envFrom: [{}, { secretRef: { name: "" } }] }), [
+      "spec.containers[0].envFrom: Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`",
+      "spec.containers[0].envFrom[1].secretRef.name: Required value"
+    ]]
+  ])
+
+  judged("has ports in their range, with names that are each another", [
+    [
+      withContainer({
+        ports: [{ name: "x", containerPort: 0 }, { name: "x", containerPort: 65_536, protocol: "ICMP" }, {
+          name: "1--2-",
+          containerPort: 1
+        }]
+      }),
+      [
+        "ports[0].containerPort: Required value",
+        "ports[1].name: Duplicate value: \"x\"",
+        "ports[1].containerPort: Invalid value: 65536: must be between 1 and 65535, inclusive",
+        "ports[1].protocol: Unsupported value: \"ICMP\": supported values: \"SCTP\", \"TCP\", \"UDP\"",
+        "ports[2].name: Invalid value: \"1--2-\": must contain at least one letter (a-z)",
+        "ports[2].name: Invalid value: \"1--2-\": must not contain consecutive hyphens",
+        "ports[2].name: Invalid value: \"1--2-\": must not begin or end with a hyphen"
+      ].map((text) => `spec.containers[0].${text}`)
+    ],
+    [withContainer({ ports: [{ containerPort: 80, hostPort: 81 }] }, { hostNetwork: true }), [
+      "spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true"
+    ]]
+  ])
+
+  judged("asks for amounts that it may have, and not for more than its limits", [
+    [
+      withContainer({
+        resources: {
+          limits: { cpu: "500m", foo: "1", "example.com/gpu": "1500m", memory: -1 },
+          requests: { cpu: 1, "example.com/tpu": 1 }
+        }
+      }),
+      [
+        "limits[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified",
+        "limits[foo]: Invalid value: \"foo\": must be a standard resource for containers",
+        "limits[example.com/gpu]: Invalid value: \"1500m\": must be an integer",
+        "limits[memory]: Invalid value: \"-1\": must be greater than or equal to 0",
+        "requests[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified",
+        "requests[foo]: Invalid value: \"foo\": must be a standard resource for containers",
+        "requests[example.com/gpu]: Invalid value: \"1500m\": must be an integer",
+        "requests[memory]: Invalid value: \"-1\": must be greater than or equal to 0",
+        "requests: Invalid value: \"1\": must be less than or equal to cpu limit of 500m",
+        "limits: Required value: Limit must be set for non overcommitable resources"
+      ].map((text) => `spec.containers[0].resources.${text}`)
+    ],
+    // Exactly compared, in whatever unit.
+    [withContainer({ resources: { limits: { cpu: "1001m" }, requests: { cpu: 1.001 } } }), []],
+    [withContainer({ resources: { limits: { memory: "1Gi" }, requests: { memory: "1.1G" } } }), [
+      "spec.containers[0].resources.requests: Invalid value: \"1100M\": must be less than or equal to memory limit of 1Gi"
+    ]]
+  ])
+
+  judged("mounts volumes that it has, each place once, and stays inside them", [
+    [
+      withContainer({
+        volumeMounts: [
+          { name: "v", mountPath: "/v", subPath: "../x" },
+          { name: "w", mountPath: "/v" },
+          { name: "v", mountPath: "", subPathExpr: "/y" }
+        ]
+      }, { volumes: [{ name: "v" }] }),
+      [
+        `volumeMounts.subPath: Invalid value: "../x": must not contain '..'`,
+        "volumeMounts[1].name: Not found: \"w\"",
+        "volumeMounts[1].mountPath: Invalid value: \"/v\": must be unique",
+        "volumeMounts[2].mountPath: Required value",
+        "volumeMounts.subPathExpr: Invalid value: \"/y\": must be a relative path"
+      ].map((text) => `spec.containers[0].${text}`)
+    ]
+  ])
+
+  judged("has volumes of one source, with what that needs", [
+    [
+      withContainer({ volumeMounts: [{ name: "twice", mountPath: "/t" }] }, {
+        volumes: [
+          { name: "twice" },
+          { name: "twice" },
+          { name: "Two", emptyDir: {}, hostPath: { path: "/" } },
+          { name: "c", configMap: { items: [{ key: "k", path: "..k" }, { path: "/a" }], defaultMode: 512 } },
+          { name: "s", secret: {} },
+          { name: "h", hostPath: { path: "/a/../b", type: "Floppy" } },
+          { name: "p", persistentVolumeClaim: {} },
+          {
+            name: "d",
+            downwardAPI: { items: [{ path: "a" }, { path: "b", resourceFieldRef: { resource: "limits.cpu" } }] }
+          },
+          {
+            name: "j",
+            projected: {
+              sources: [
+                {
+                  secret: { name: "s", items: [{ key: "k", path: "x" }] },
+                  configMap: { name: "c", items: [{ key: "k", path: "x" }] }
+                },
+                { serviceAccountToken: { expirationSeconds: 60 } }
+              ]
+            }
+          },
+          { emptyDir: { sizeLimit: "-1" } }
+        ]
+      }),
+      [
+        "volumes[1].name: Duplicate value: \"twice\"",
+        "volumes[2].hostPath: Forbidden: may not specify more than 1 volume type",
+        "volumes[2].name: Invalid value: \"Two\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
+        "volumes[3].configMap.name: Required value",
+        "volumes[3].configMap.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive",
+        `volumes[3].configMap.items[0].path: Invalid value: "..k": must not start with '..'`,
+        "volumes[3].configMap.items[1].key: Required value",
+        "volumes[3].configMap.items[1].path: Invalid value: \"/a\": must be a relative path",
+        "volumes[4].secret.secretName: Required value",
+        `volumes[5].hostPath.path: Invalid value: "/a/../b": must not contain '..'`,
+        "volumes[5].hostPath.type: Unsupported value: \"Floppy\": supported values: \"\", \"BlockDevice\", \"CharDevice\", \"Directory\", \"DirectoryOrCreate\", \"File\", \"FileOrCreate\", \"Socket\"",
+        "volumes[6].persistentVolumeClaim.claimName: Required value",
+        "volumes[7].downwardAPI: Required value: one of fieldRef and resourceFieldRef is required",
+        "volumes[7].downwardAPI.resourceFieldRef.containerName: Required value",
+        "volumes[8].projected: Invalid value: \"x\": conflicting duplicate paths",
+        "volumes[8].projected.sources[0]: Forbidden: may not specify more than 1 volume type per source",
+        "volumes[8].projected.sources[1].serviceAccountToken.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes",
+        "volumes[8].projected.sources[1].serviceAccountToken.path: Required value",
+        "volumes[9].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity",
+        "volumes[9].name: Required value"
+      ].map((text) => `spec.${text}`)
+    ]
+  ])
+
+  judged("has probes and hooks of exactly one action, which has what it needs", [
+    [
+      withContainer({
+        livenessProbe: { exec: {}, tcpSocket: { port: 0 }, successThreshold: 2, periodSeconds: -1 },
+        readinessProbe: {
+          httpGet: { port: "", scheme: "FTP", httpHeaders: [{ name: "a b" }] },
+          terminationGracePeriodSeconds: 1
+        },
+        startupProbe: { terminationGracePeriodSeconds: 0 },
+        lifecycle: { postStart: {}, preStop: { sleep: { seconds: 31 } } }
+      }),
+      [
+        "lifecycle.postStart: Required value: must specify a handler type",
+        "lifecycle.preStop.sleep: Invalid value: 31: must be greater than 0 and less than terminationGracePeriodSeconds (30). Enable AllowPodLifecycleSleepActionZeroValue feature gate for zero sleep.",
+        "livenessProbe.exec.command: Required value",
+        "livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
+        "livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
+        "livenessProbe.successThreshold: Invalid value: 2: must be 1",
+        "readinessProbe.httpGet.port: Invalid value: \"\": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        "readinessProbe.httpGet.port: Invalid value: \"\": must contain at least one letter (a-z)",
+        "readinessProbe.httpGet.scheme: Unsupported value: \"FTP\": supported values: \"HTTP\", \"HTTPS\"",
+        "readinessProbe.httpGet.httpHeaders: Invalid value: \"a b\": a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')",
+        "readinessProbe.terminationGracePeriodSeconds: Invalid value: 1: must not be set for readinessProbes",
+        "startupProbe: Required value: must specify a handler type",
+        "startupProbe.terminationGracePeriodSeconds: Invalid value: 0: must be greater than 0"
+      ].map((text) => `spec.containers[0].${text}`)
+    ]
+  ])
+
+  judged("has users, policies and deadlines in their range", [
+    [
+      withContainer({
+        securityContext: { runAsUser: -1, procMount: "None", allowPrivilegeEscalation: false, privileged: true }
+      }, {
+        activeDeadlineSeconds: 0,
+        restartPolicy: "Sometimes",
+        dnsPolicy: "None",
+        preemptionPolicy: "Push",
+        hostname: "a.b",
+        os: { name: "plan9" },
+        overhead: { disk: 1 },
+        securityContext: { runAsGroup: 2 ** 32, seccompProfile: {} },
+        hostAliases: [{ ip: "10.0.0.256" }],
+        schedulingGates: [{ name: "g" }, { name: "g" }],
+        topologySpreadConstraints: [{ maxSkew: 0 }],
+        nodeName: "n"
+      }),
+      [
+        "spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 4294967295, inclusive",
+        "spec.containers[0].securityContext.procMount: Unsupported value: \"None\": supported values: \"Default\", \"Unmasked\"",
+        "spec.containers[0].securityContext: Invalid value: {\"runAsUser\":-1,\"procMount\":\"None\",\"allowPrivilegeEscalation\":false,\"privileged\":true}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+        "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+        "spec.securityContext.runAsGroup: Invalid value: 4294967296: must be between 0 and 4294967295, inclusive",
+        "spec.securityContext.seccompProfile.type: Required value: type is required when seccompProfile is set",
+        "spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None",
+        "spec.schedulingGates[1]: Duplicate value: \"g\"",
+        "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero",
+        "spec.topologySpreadConstraints[0].topologyKey: Required value: can not be empty",
+        "spec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: \"\": supported values: \"DoNotSchedule\", \"ScheduleAnyway\"",
+        "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive",
+        "spec.hostname: Invalid value: \"a.b\": must not contain dots",
+        "spec.hostAliases[0].ip: Invalid value: \"10.0.0.256\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        "spec.preemptionPolicy: Unsupported value: \"Push\": supported values: \"PreemptLowerPriority\", \"Never\"",
+        "spec.overhead.limits[disk]: Invalid value: \"disk\": must be a standard resource type or fully qualified",
+        "spec.overhead.limits[disk]: Invalid value: \"disk\": must be a standard resource for containers",
+        "spec.os.name: Unsupported value: \"plan9\": supported values: \"linux\", \"windows\"",
+        "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"
+      ]
+    ]
+  ])
+
+  judged("tolerates what a taint can be", [
+    [
+      withContainer({}, {
+        tolerations: [
+          { operator: "Equal", effect: "NoSchedule", tolerationSeconds: 1 },
+          { key: "k", operator: "Exists", value: "v" },
+          { key: "k", operator: "Like", effect: "Never" }
+        ]
+      }),
+      [
+        "tolerations[0].operator: Invalid value: \"Equal\": operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
+        "tolerations[0].effect: Invalid value: \"NoSchedule\": effect must be 'NoExecute' when `tolerationSeconds` is set",
+        "tolerations[1].operator: Invalid value: \"v\": value must be empty when `operator` is 'Exists'",
+        "tolerations[2].operator: Unsupported value: \"Like\": supported values: \"Equal\", \"Exists\"",
+        "tolerations[2].effect: Unsupported value: \"Never\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\""
+      ].map((text) => `spec.${text}`)
+    ]
+  ])
+})
+
+const stored = (spec: Json): KubeObject => podOf(spec, { resourceVersion: "1" })
+const changes = (
+  name: string,
+  cases: ReadonlyArray<readonly [previous: KubeObject, next: KubeObject, causes: ReadonlyArray<string>]>
+) =>
+  it.effect(name, () =>
+    Effect.sync(() => {
+      for (const [previous, next, causes] of cases) {
+        assert.deepStrictEqual(said(updateCauses("pods", next, previous)), causes)
+      }
+    }))
+const elsewhere = "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`," +
+  "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations)," +
+  "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n"
+
+describe("a pod that is changed", () => {
+  const before = stored({ containers: [main()], schedulingGates: [{ name: "g" }], activeDeadlineSeconds: 60 })
+  const gated = { schedulingGates: [{ name: "g" }], activeDeadlineSeconds: 60 }
+
+  changes("may get other images, a nearer deadline, more tolerations, and lose its gates", [
+    [before, before, []],
+    [
+      before,
+      stored({
+        containers: [main({ image: "other:2" })],
+        activeDeadlineSeconds: 30,
+        tolerations: [{ key: "more", operator: "Exists" }]
+      }),
+      []
+    ],
+    [
+      stored({ containers: [main()], terminationGracePeriodSeconds: -5 }),
+      stored({ containers: [main()], terminationGracePeriodSeconds: 1 }),
+      []
+    ]
+  ])
+
+  changes("may change nothing else, and is told where it did", [
+    [before, stored({ containers: [main({ command: ["sh"] })], ...gated, hostname: "h" }), [
+      `${elsewhere}  spec.containers[0].command: nothing -> ["sh"]\n  spec.hostname: nothing -> "h"\n`
+    ]],
+    [before, stored({ containers: [main(), main({ name: "b" })], ...gated }), [
+      "spec.containers: Forbidden: pod updates may not add or remove containers"
+    ]],
+    [before, stored({ containers: [main({ image: "" })], ...gated }), [
+      "spec.containers[0].image: Required value",
+      `${elsewhere}  spec.containers[0].imagePullPolicy: "IfNotPresent" -> "Always"\n`
+    ]],
+    [before, stored({ containers: [main()], activeDeadlineSeconds: 61, schedulingGates: [{ name: "new" }] }), [
+      "spec.activeDeadlineSeconds: Invalid value: 61: must be less than or equal to previous value",
+      "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'new'"
+    ]],
+    [before, stored({ containers: [main()] }), [
+      "spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value"
+    ]],
+    [
+      stored({ containers: [main()], tolerations: [{ key: "k", operator: "Exists" }] }),
+      stored({ containers: [main()] }),
+      ["spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"]
+    ]
+  ])
+
+  it.effect("may get ephemeral containers, which stay as they are", () =>
+    Effect.sync(() => {
+      const withSome = (...ephemeralContainers: ReadonlyArray<Json>) =>
+        stored({ containers: [main()], volumes: [{ name: "v" }], ephemeralContainers }) as Pod
+      const causes = (next: Pod, previous: Pod) => said(ephemeralContainersCauses(next, previous))
+      const one = main({ name: "debug", targetContainerName: "a", stdin: true })
+      assert.deepStrictEqual(causes(withSome(one), withSome()), [])
+      assert.deepStrictEqual(causes(withSome(one, main({ name: "more" })), withSome(one)), [])
+      assert.deepStrictEqual(
+        causes(
+          withSome({
+            ...main({ name: "a", targetContainerName: "b", ports: [{ containerPort: 1 }], lifecycle: {} }),
+            resources: { limits: { cpu: "1" } },
+            volumeMounts: [{ name: "v", mountPath: "/v", subPath: "s" }]
+          }),
+          withSome(one)
+        ),
+        [
+          "spec.ephemeralContainers[0].targetContainerName: Not found: \"b\"",
+          "spec.ephemeralContainers[0].resources: Forbidden: cannot be set for an Ephemeral Container",
+          "spec.ephemeralContainers[0].volumeMounts[0].subPath: Forbidden: cannot be set for an Ephemeral Container",
+          "spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container",
+          "spec.ephemeralContainers[0].lifecycle: Forbidden: cannot be set for an Ephemeral Container",
+          "spec.ephemeralContainers[0].name: Duplicate value: \"a\"",
+          "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"debug\" may not be removed\n"
+        ]
+      )
+      assert.deepStrictEqual(causes(withSome({ ...one, image: "x:1" }), withSome(one)), [
+        "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"debug\" may not be changed\n  spec.ephemeralContainers.image: \"busybox:1\" -> \"x:1\"\n"
+      ])
+    }))
+})
+
+/** Every place in a JSON value, outermost first. */
+const places = (value: unknown): ReadonlyArray<ReadonlyArray<string>> =>
+  typeof value !== "object" || value === null
+    ? []
+    : Object.entries(value).flatMap(([key, one]) => [[key], ...places(one).map((path) => [key, ...path])])
+
+const replaced = (value: unknown, [step, ...rest]: ReadonlyArray<string>, by: unknown): unknown => {
+  if (step === undefined) return by
+  const changed = Array.isArray(value) ? [...(value as ReadonlyArray<unknown>)] : { ...(value as Json) }
+  const inside = changed as Record<string, unknown>
+  inside[step] = replaced(inside[step], rest, by)
+  return changed
+}
+
+const odd: ReadonlyArray<unknown> = [
+  undefined,
+  null,
+  "",
+  "..",
+  "A/b/c",
+  "x".repeat(300),
+  0,
+  -1,
+  2 ** 40,
+  0.5,
+  true,
+  [],
+  [null],
+  ["x", "x"],
+  {},
+  { x: {} }
+]
+const natural = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+const mutations = {
+  mutations: Schema.Array(Schema.Tuple([natural(10_000), natural(odd.length - 1)])).check(Schema.isMaxLength(4))
+}
+
+describe("any pod", () => {
+  const whole = { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, labels: { a: "b" } }, spec: rich }
+  const mutated = (list: ReadonlyArray<readonly [number, number]>): KubeObject =>
+    list.reduce<KubeObject>((pod, [place, value]) => {
+      const all = [...places({ spec: pod["spec" as never] }), ["metadata", "labels"], ["metadata", "annotations"]]
+      return replaced(pod, all[place % all.length] ?? [], odd[value]) as KubeObject
+    }, whole as unknown as KubeObject)
+
+  it.effect.prop(
+    "is judged without an accident, and where something is wrong it is said where",
+    mutations,
+    ({ mutations }) =>
+      Effect.sync(() => {
+        const pod = withDefaults("pods", mutated(mutations))
+        for (const { field, message } of [...createCauses("pods", pod), ...updateCauses("pods", pod, podOf(rich))]) {
+          assert.match(field, /^(metadata|spec)\b/)
+          assert.notStrictEqual(message, "")
+        }
+      }),
+    { arbitrary: { runs: 500 } }
+  )
+
+  it.effect.prop(
+    "has its defaults after the first time, and stays as it is",
+    mutations,
+    ({ mutations }) =>
+      Effect.sync(() => {
+        // As a server reads it: what has a wrong type never comes this far.
+        const { fault, object } = conform("V1Pod", mutated(mutations) as unknown as Json)
+        if (fault !== undefined) return
+        const pod = withDefaults("pods", object as unknown as KubeObject)
+        assert.deepStrictEqual(withDefaults("pods", pod), pod)
+        assert.deepStrictEqual(said(updateCauses("pods", pod, pod).filter(({ field }) => field === "spec")), [])
+      }),
+    { arbitrary: { runs: 300 } }
+  )
+})
