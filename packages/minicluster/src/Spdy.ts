@@ -68,8 +68,11 @@ export const goAwayFrame = (lastId: number): Buffer => control(type.goAway, uint
 
 /** A zlib stream's head that names the dictionary by its Adler-32 (RFC 1950 §2.2). */
 const zlibHead = Buffer.from("78bbe3c6a7c2", "hex")
-/** No headers: their count, 0, as a stored block of four bytes (RFC 1951 §3.2.4). So nothing has to be compressed here. */
-const noHeaders = Buffer.from("000400fbff00000000", "hex")
+/**
+ * No headers: their count, 0, as a stored block of four bytes (RFC 1951 §3.2.4), so that nothing has to be compressed
+ * here; then an empty one, which is a flush: without it Go's inflater wants to see the next block first.
+ */
+const noHeaders = Buffer.from("000400fbff00000000" + "000000ffff", "hex")
 
 /** `first` is for the first reply of a connection, whose replies' headers are one zlib stream. */
 export const synReplyFrame = (id: number, first: boolean): Buffer =>
