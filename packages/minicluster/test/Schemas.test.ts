@@ -66,7 +66,7 @@ describe("an object that was sent", () => {
     const cannot = (what: string) => `json: cannot unmarshal ${what}`
     const container = (more: object) => fault("V1Pod", { spec: { containers: [{ name: "c" }, more] } })
     assert.strictEqual(
-      fault("V1Pod", { spec: { containers: "x" } }),
+      fault("V1Pod", { spec: { containers: "x", volumes: "y" } }),
       cannot("string into Go struct field PodSpec.spec.containers of type []v1.Container")
     )
     assert.strictEqual(fault("V1Pod", { spec: [] }), cannot("array into Go struct field Pod.spec of type v1.PodSpec"))
