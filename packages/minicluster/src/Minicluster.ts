@@ -2,10 +2,11 @@
 import { Clock, Context, Effect, Layer, type Scope, Stream } from "effect"
 import { randomBytes } from "node:crypto"
 import { join, resolve } from "node:path"
+import { keepAggregated } from "./Aggregation.ts"
 import { makeAuthentication } from "./Authentication.ts"
 import { makeCertificates } from "./Certificates.ts"
 import { runCollector } from "./Collector.ts"
-import { makeNamespaces } from "./Controllers.ts"
+import { makeNamespaces, makeObject } from "./Controllers.ts"
 import { makeEvents } from "./Events.ts"
 import { storeDefaultRoles } from "./DefaultRoles.ts"
 import { makeDirectory } from "./Directory.ts"
@@ -15,7 +16,7 @@ import { detectIsolation, isolationNotes } from "./Isolation.ts"
 import { certificateKubeconfig, kubeconfig } from "./Kubeconfig.ts"
 import { type Kubelet, makeKubelet } from "./Kubelet.ts"
 import { makeLists } from "./ListWatch.ts"
-import { makeNode } from "./Node.ts"
+import { makeNode, nodeName } from "./Node.ts"
 import { startScheduler } from "./Scheduler.ts"
 import { labelSelector } from "./Selectors.ts"
 import { listenServer, MiniclusterError } from "./Server.ts"
@@ -89,7 +90,8 @@ export const makeWith = (
     const tokens = makeTokens(store)
     yield* storeDefaultRoles(store)
     yield* makeNamespaces(store, authority)
-    yield* Effect.ignore(store.create("nodes", makeNode(yield* Clock.currentTimeMillis)))
+    yield* makeObject(store, "nodes", nodeName, undefined, { ...makeNode(yield* Clock.currentTimeMillis) })
+    yield* Effect.forkScoped(keepAggregated(store))
     yield* runCollector(store)
     yield* startScheduler(store, events)
     // The pods' fibers must be gone before the folder is, and the server after them: each finalizer runs in reverse.

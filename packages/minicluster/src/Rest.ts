@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto"
 import { isDeepStrictEqual } from "node:util"
 import { markDeleted } from "./Collector.ts"
 import { afterCreate } from "./Controllers.ts"
+import { checkEscalation } from "./Escalation.ts"
 import { type ApiRequest, json } from "./Http.ts"
 import { decodeBody, decodeDeleteOptions, type DeleteOptions } from "./Decode.ts"
 import { answerObject, requireNamespace, selectorOf } from "./ListWatch.ts"
@@ -13,7 +14,7 @@ import { applyPatch } from "./Patch.ts"
 import { admit } from "./PodAdmission.ts"
 import { ephemeralContainersCauses } from "./PodValidation.ts"
 import { groupVersion, qualifiedName, type Resource, type Resources, resourceTypes } from "./Resources.ts"
-import { type ApiError, badRequest, type Cause, conflict, invalid, notFound } from "./Status.ts"
+import { type ApiError, badRequest, type Cause, conflict, invalid } from "./Status.ts"
 import { conflictOf, type Store } from "./Store.ts"
 import { createCauses, updateCauses, withDefaults } from "./Validation.ts"
 
@@ -99,6 +100,7 @@ const createFrom = Effect.fnUntraced(function*(cluster: Cluster, place: Place, s
     const completed = withDefaults(resource, born(place, sent, yield* Clock.currentTimeMillis))
     const admitted = yield* admit(store, resource, completed, request.user)
     yield* orInvalid(resource, admitted.metadata.name, createCauses(resource, admitted))
+    yield* checkEscalation(store, request.user, resource, admitted, true)
     if (dryRun) return admitted
     const created: KubeObject = yield* store.create(resource, admitted as Resources[typeof resource])
     yield* afterCreate(store, authority, resource, created)
@@ -169,6 +171,7 @@ const replaceBy = Effect.fnUntraced(
       ? []
       : updateCauses(resource, next, previous)
     yield* orInvalid(resource, name, causes)
+    yield* checkEscalation(store, request.user, resource, next, false)
     if ((yield* isDryRun(request)) || isDeepStrictEqual(JSON.parse(JSON.stringify(next)), previous)) return next
     let isNewest = true
     const stored = yield* store.update(resource, namespace, name, (current) => {
@@ -262,7 +265,8 @@ const deleteOne = Effect.fnUntraced(
     }
     if (dryRun) return object
     const grace = gracePeriod(object, options.gracePeriodSeconds)
-    return yield* markDeleted(store, resource, object, grace, options.propagationPolicy ?? "Background")
+    const older = options.orphanDependents === true ? "Orphan" : "Background"
+    return yield* markDeleted(store, resource, object, grace, options.propagationPolicy ?? older)
   }
 )
 
@@ -301,7 +305,7 @@ export const deleteCollection = Effect.fnUntraced(
     const deleted = yield* Effect.forEach(items.filter(select), (object) =>
       Effect.flatMap(swallow, (nothing) => deleteOne(store, resource, object, options, dryRun || nothing)).pipe(
         // What is gone meanwhile needs no deletion.
-        Effect.catch(({ status }) => status.code === 404 ? Effect.succeed(object) : Effect.fail(notFound(resource, "")))
+        Effect.catch((error) => error.status.code === 404 ? Effect.succeed(object) : Effect.fail(error))
       ))
     const type = resourceTypes[resource]
     return json({
