@@ -1,6 +1,6 @@
 /** Events of core/v1, as the scheduler, the kubelet and the node controller record them. */
 import { Clock, Effect } from "effect"
-import { randomBytes, randomUUID } from "node:crypto"
+import { randomUUID } from "node:crypto"
 import { nodeName } from "./Node.ts"
 import { type KubeObject, type PodSpec, timestamp } from "./Objects.ts"
 import { type Store } from "./Store.ts"
@@ -34,6 +34,13 @@ const fieldPath = (about: KubeObject, container: string): string => {
 export const makeEvents = (store: Store): Events => {
   // Insertion order is age.
   const known = new Map<string, { readonly namespace: string; readonly name: string }>()
+  // As client-go names them, by the nanosecond: a list in the order of names is in the order of time.
+  let newest = 0n
+  const suffix = (now: number) => {
+    const nanos = BigInt(now) * 1_000_000n
+    newest = nanos > newest ? nanos : newest + 1n
+    return newest.toString(16)
+  }
 
   const forgetOldest = Effect.suspend(() => {
     const oldest = known.size > limit ? known.entries().next().value : undefined
@@ -44,7 +51,8 @@ export const makeEvents = (store: Store): Events => {
 
   return {
     record: Effect.fnUntraced(function*(about, source, type, reason, message, container) {
-      const now = timestamp(yield* Clock.currentTimeMillis)
+      const millis = yield* Clock.currentTimeMillis
+      const now = timestamp(millis)
       const { namespace, resourceVersion, uid } = about.metadata
       const key = JSON.stringify([uid, source, reason, message, container])
       const before = known.get(key)
@@ -57,7 +65,7 @@ export const makeEvents = (store: Store): Events => {
         return
       }
       const home = namespace ?? "default"
-      const name = `${about.metadata.name}.${randomBytes(8).toString("hex")}`
+      const name = `${about.metadata.name}.${suffix(millis)}`
       const host = source === "kubelet" ? nodeName : undefined
       known.set(key, { namespace: home, name })
       yield* Effect.ignore(store.create("events", {

@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { conditionOf, container, isReady, makeTestNode, podOf, stateOf, statusOf } from "./support/TestNode.ts"
+import { conditionOf, container, idle, isReady, makeTestNode, podOf, stateOf, statusOf } from "./support/TestNode.ts"
 
 it.live("init containers run one after the other before the main ones, and are told as a kubelet tells them", () =>
   Effect.gen(function*() {
@@ -69,14 +69,14 @@ it.live("a failing init container fails a pod that never restarts, and is tried 
 it.live("a sidecar starts before the containers after it, once its startup probe says so, and does not keep a pod up", () =>
   Effect.gen(function*() {
     const node = yield* makeTestNode
-    const startupProbe = { exec: { command: ["test", "-e", "up"] }, periodSeconds: 1, failureThreshold: 30 }
-    const sidecar = container("sidecar", "sleep 0.2; touch up; trap 'exit 0' TERM; while :; do sleep 60 & wait; done", {
+    const startupProbe = { exec: { command: ["test", "-e", "up-sidecar"] }, periodSeconds: 1, failureThreshold: 30 }
+    const sidecar = container("sidecar", `sleep 0.2; ${idle("sidecar")}`, {
       restartPolicy: "Always",
       startupProbe
     })
     yield* node.create("job", {
       restartPolicy: "Never",
-      initContainers: [sidecar, container("after", "test -e up")],
+      initContainers: [sidecar, container("after", "test -e up-sidecar")],
       containers: [container("main", "sleep 0.1")]
     })
     const starting = yield* node.until("job", (pod) => stateOf(pod, "sidecar") === "running")

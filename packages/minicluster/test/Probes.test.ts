@@ -5,7 +5,7 @@ import { createServer } from "node:http"
 import { ActionFailed, actWithin } from "../src/Actions.ts"
 import { type RunningContainer } from "../src/Container.ts"
 import { afterAttempt, healthBefore, runProbe, unhealthy } from "../src/Probes.ts"
-import { conditionOf, container, isReady, makeTestNode, stateOf, statusOf } from "./support/TestNode.ts"
+import { conditionOf, container, idle, isReady, isUp, makeTestNode, stateOf, statusOf } from "./support/TestNode.ts"
 
 const upTo = (most: number, least = 1) =>
   Schema.Int.check(Schema.isGreaterThanOrEqualTo(least), Schema.isLessThanOrEqualTo(most))
@@ -132,11 +132,9 @@ describe("a probe", () => {
   it.live("for liveness ends a container, which starts again", () =>
     Effect.gen(function*() {
       const node = yield* makeTestNode
-      const livenessProbe = { exec: { command: ["test", "-e", "alive"] }, periodSeconds: 1, failureThreshold: 1 }
+      const livenessProbe = { exec: { command: isUp("main", "false") }, timeoutSeconds: 20, failureThreshold: 1 }
       yield* node.create("pod", {
-        containers: [
-          container("main", "trap 'exit 7' TERM; while :; do sleep 60 & wait; done", { livenessProbe })
-        ]
+        containers: [container("main", idle("main", 7), { livenessProbe })]
       })
       const pod = yield* node.until("pod", (pod) => statusOf(pod, "main")?.restartCount === 1)
       assert.strictEqual(statusOf(pod, "main")?.lastState.terminated?.exitCode, 7)

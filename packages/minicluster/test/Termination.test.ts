@@ -3,7 +3,7 @@ import { Clock, Deferred, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { ActionFailed } from "../src/Actions.ts"
 import { stopContainer, turnOf } from "../src/Lifecycle.ts"
-import { conditionOf, container, isReady, makeTestNode, stateOf } from "./support/TestNode.ts"
+import { conditionOf, container, idle, isReady, isUp, makeTestNode, stateOf } from "./support/TestNode.ts"
 
 const upTo = (most: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThanOrEqualTo(most))
 
@@ -83,15 +83,12 @@ it.live("a deletion runs the hook, tells how each container ended, and takes sid
   Effect.gen(function*() {
     const node = yield* makeTestNode
     const history = yield* node.history("pod", (pod) => `${stateOf(pod, "sidecar")} ${stateOf(pod, "main")}`)
-    const marked = (name: string, code: number) =>
-      container(name, `trap 'exit ${code}' TERM; while :; do sleep 60 & wait; done`)
+    const hooked = (name: string, code: number, hook: string, more: object) =>
+      container(name, idle(name, code), { lifecycle: { preStop: { exec: { command: isUp(name, hook) } }, ...more } })
     yield* node.create("pod", {
       terminationGracePeriodSeconds: 20,
-      initContainers: [{ ...marked("sidecar", 0), restartPolicy: "Always" }],
-      containers: [{
-        ...marked("main", 5),
-        lifecycle: { preStop: { exec: { command: ["sh", "-c", "exit 1"] } }, postStart: { sleep: { seconds: 0 } } }
-      }]
+      initContainers: [{ ...hooked("sidecar", 0, "true", {}), restartPolicy: "Always" }],
+      containers: [hooked("main", 5, "exit 1", { postStart: { sleep: { seconds: 0 } } })]
     })
     yield* node.until("pod", isReady)
     yield* node.remove("pod", 20)
@@ -129,7 +126,7 @@ it.live("a failed postStart hook ends the container, which never counted as runn
   Effect.gen(function*() {
     const node = yield* makeTestNode
     const history = yield* node.history("pod", (pod) => stateOf(pod, "main"))
-    const lifecycle = { postStart: { exec: { command: ["sh", "-c", "exit 1"] } } }
+    const lifecycle = { postStart: { exec: { command: isUp("main", "exit 1") } } }
     yield* node.create("pod", { restartPolicy: "Never", containers: [container("main", undefined, { lifecycle })] })
     yield* node.until("pod", ({ status }) => status.phase === "Succeeded")
     assert.notInclude(history, "running")

@@ -11,14 +11,17 @@ import { makeNode, nodeName } from "../../src/Node.ts"
 import { type ContainerStatus, type Pod, type PodSpec, timestamp } from "../../src/Objects.ts"
 import { makeStore } from "../../src/Store.ts"
 
-/** Ends at once when it is asked to. */
-export const idle = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 60 & wait; done"]
+/** A script that ends when it is asked to, with `code`; `isUp` waits until it would. */
+export const idle = (name: string, code = 0) =>
+  `trap 'exit ${code}' TERM; touch up-${name}; while :; do sleep 60 & wait; done`
+export const isUp = (name: string, then = "true") =>
+  ["sh", "-c", `while [ ! -e up-${name} ]; do sleep 0.01; done; ${then}`]
 
-export const container = (name: string, script?: string, more: object = {}) => ({
+export const container = (name: string, script = idle(name), more: object = {}) => ({
   name,
   image: "busybox:1.36",
   imagePullPolicy: "IfNotPresent",
-  command: script === undefined ? idle : ["sh", "-c", script],
+  command: ["sh", "-c", script],
   ...more
 })
 
