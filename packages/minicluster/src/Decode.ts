@@ -16,6 +16,17 @@ const parseJson = (text: string): Effect.Effect<unknown, ApiError> =>
     catch: (error) => badRequest(`the object provided is unrecognized: couldn't parse JSON: ${reason(error)}`)
   })
 
+/** Far deeper than any object of the API, and what everything here can walk and write. */
+const maxDepth = 1000
+
+const isTooDeep = (body: unknown): boolean => {
+  let level: ReadonlyArray<unknown> = [body]
+  for (let depth = 0; level.length > 0 && depth <= maxDepth; depth++) {
+    level = level.flatMap((value) => typeof value === "object" && value !== null ? Object.values(value) : [])
+  }
+  return level.length > 0
+}
+
 /** The parser is loaded for the first body that needs it. */
 const parseYaml = (text: string): Effect.Effect<unknown, ApiError> =>
   Effect.tryPromise({
@@ -27,12 +38,18 @@ const parseYaml = (text: string): Effect.Effect<unknown, ApiError> =>
 /** The JSON value of a body that is not empty; 400 for one that cannot be read, 415 for other types. */
 export const parseBody = (bytes: Buffer, contentType: string): Effect.Effect<unknown, ApiError> => {
   if (contentType === protobufType) return decodeProtobuf(bytes)
+  const isYaml = yamlTypes.has(contentType)
+  if (!isYaml && contentType !== "" && contentType !== "application/json" && !contentType.endsWith("+json")) {
+    return Effect.fail(unsupportedMediaType(["application/json", "application/yaml", protobufType]))
+  }
   const text = bytes.toString("utf8")
   // Most YAML that is sent is JSON.
-  if (yamlTypes.has(contentType)) return parseJson(text).pipe(Effect.catch(() => parseYaml(text)))
-  return contentType === "" || contentType === "application/json" || contentType.endsWith("+json")
-    ? parseJson(text)
-    : Effect.fail(unsupportedMediaType(["application/json", "application/yaml", protobufType]))
+  return (isYaml ? parseJson(text).pipe(Effect.catch(() => parseYaml(text))) : parseJson(text)).pipe(
+    Effect.filterOrFail(
+      (body) => !isTooDeep(body),
+      () => badRequest("the object provided is unrecognized: json: exceeded max depth")
+    )
+  )
 }
 
 const supported = (given: string, values: ReadonlyArray<string>): string =>

@@ -218,6 +218,9 @@ describe("a body", () => {
       assert.strictEqual(yield* codeOf("{", "application/json"), 400)
       assert.strictEqual(yield* codeOf("a: [", "application/yaml"), 400)
       assert.strictEqual(yield* codeOf("[".repeat(20_000), "application/yaml"), 400)
+      const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`
+      assert.isArray(yield* parse(nested(900), "application/json"))
+      assert.strictEqual(yield* codeOf(nested(100_000), "application/json"), 400)
       assert.strictEqual(yield* codeOf("{}", "text/plain"), 415)
     }))
 })
