@@ -2,31 +2,16 @@
  * Field numbers of Kubernetes' protobuf messages, as facts: `generated.proto` in k8s.io/api and k8s.io/apimachinery.
  *
  * A message's fields stand by their JSON names in the order of their numbers, from 1; `=N` says where numbers are left
- * out. `+Message` is a struct embedded in Go: its fields stand among the others in JSON. What the
- * server sets (status, generation) and what the cluster cannot give (most volumes, devices) has no line: it is read as empty.
+ * out. `+Message` is a struct embedded in Go: its fields stand among the others in JSON. What the server
+ * sets (status, generation) and what the cluster cannot give (most volumes, devices) has no line: it is read as empty.
  */
 
 /** The kinds that may be sent so. */
-export const roots: ReadonlySet<string> = new Set([
-  "ClusterRole",
-  "ClusterRoleBinding",
-  "ConfigMap",
-  "DeleteOptions",
-  "Event",
-  "Eviction",
-  "Lease",
-  "Namespace",
-  "PersistentVolumeClaim",
-  "Pod",
-  "Role",
-  "RoleBinding",
-  "Secret",
-  "SelfSubjectAccessReview",
-  "SelfSubjectReview",
-  "SelfSubjectRulesReview",
-  "ServiceAccount",
-  "TokenRequest"
-])
+export const roots: ReadonlySet<string> = new Set(
+  ("ClusterRole ClusterRoleBinding ConfigMap DeleteOptions Event Eviction Lease Namespace PersistentVolumeClaim Pod Role " +
+    "RoleBinding Secret SelfSubjectAccessReview SelfSubjectReview SelfSubjectRulesReview ServiceAccount TokenRequest")
+    .split(" ")
+)
 
 const container =
   "name image command args workingDir ports env resources volumeMounts livenessProbe readinessProbe lifecycle terminationMessagePath imagePullPolicy securityContext stdin stdinOnce tty envFrom terminationMessagePolicy volumeDevices startupProbe resizePolicy restartPolicy restartPolicyRules"

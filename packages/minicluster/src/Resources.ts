@@ -1,5 +1,13 @@
 /** Which resources are served: the one list that discovery, paths, storage, tables and OpenAPI are made from. */
-import { type ConfigMap, type KubeEvent, type KubeObject, type Pod, type Role, type RoleBinding, type Secret } from "./Objects.ts"
+import {
+  type ConfigMap,
+  type KubeEvent,
+  type KubeObject,
+  type Pod,
+  type Role,
+  type RoleBinding,
+  type Secret
+} from "./Objects.ts"
 
 /** The kinds that are kept, by their plural name in a URL. No two groups share a name here. */
 export interface Resources {
@@ -120,13 +128,16 @@ export const reviewTypes: Readonly<Record<Review, ResourceType>> = {
   selfsubjectreviews: review("authentication.k8s.io", "SelfSubjectReview")
 }
 
-export const isResource = (name: string | undefined): name is Resource => name !== undefined && Object.hasOwn(resourceTypes, name)
-export const isReview = (name: string | undefined): name is Review => name !== undefined && Object.hasOwn(reviewTypes, name)
+export const isResource = (name: string | undefined): name is Resource =>
+  name !== undefined && Object.hasOwn(resourceTypes, name)
+export const isReview = (name: string | undefined): name is Review =>
+  name !== undefined && Object.hasOwn(reviewTypes, name)
 
 export const verbsOf = (type: ResourceType): ReadonlyArray<string> => type.verbs ?? allVerbs
 
 /** "v1" or "group/v1". */
-export const groupVersion = ({ group, version }: ResourceType): string => group === "" ? version : `${group}/${version}`
+export const groupVersion = ({ group, version }: Pick<ResourceType, "group" | "version">): string =>
+  group === "" ? version : `${group}/${version}`
 
 /** The name by which refusals call a resource: "pods", "roles.rbac.authorization.k8s.io". */
 export const qualifiedName = (resource: Resource | Review): string => {

@@ -121,3 +121,14 @@ export const notPermitted = (resource: string, name: string, sentence: string): 
   if (name !== "") return forbidden(resource, name, sentence)
   return refuse(403, "Forbidden", `${resource} is forbidden: ${sentence}`, detailsOf(resource))
 }
+
+/** A patch that does not fit its object: what exactly, the server keeps to itself. */
+export const unprocessable: ApiError = refuse(
+  422,
+  "Invalid",
+  "the server rejected our request due to an error in our request",
+  {}
+)
+
+/** A failure that has no Status of its own, and comes as it is. */
+export const failed = (message: string): ApiError => refuse(500, "", message)
