@@ -8,7 +8,9 @@ export type Missing = "directory" | "file" | "nothing"
 const isInside = (folder: string, path: string): boolean => path === folder || path.startsWith(`${folder}${sep}`)
 
 /** The real path of the deepest folder on the way that exists, and the names behind it. */
-export const deepest = async (path: string): Promise<{ readonly real: string; readonly rest: ReadonlyArray<string> }> => {
+export const deepest = async (
+  path: string
+): Promise<{ readonly real: string; readonly rest: ReadonlyArray<string> }> => {
   try {
     return { real: await realpath(path), rest: [] }
   } catch (error) {

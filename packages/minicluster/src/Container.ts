@@ -1,5 +1,5 @@
 /** One run of a container: its first process, what is executed beside it, and who is attached to it. */
-import { Data, Deferred, Effect, type Scope } from "effect"
+import { Deferred, Effect, Latch, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { chown, mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -17,14 +17,14 @@ import {
   makePrograms,
   type ProgramOptions,
   resolveProgram,
-  runsAs
+  runsAs,
+  RuntimeError
 } from "./Program.ts"
 import { type TerminalSize } from "./Pty.ts"
 import { type Place, prepareRoot, type RootFilesystem } from "./RootFilesystem.ts"
 import { markVariable, startSweeper } from "./Sweeper.ts"
 
-/** The runtime refuses to run a program; `message` is in the words of containerd and runc. */
-export class RuntimeError extends Data.TaggedError("RuntimeError")<{ readonly message: string }> {}
+export { RuntimeError }
 
 export interface ExecOptions {
   readonly argv: ReadonlyArray<string>
@@ -43,7 +43,7 @@ export interface RunningContainer {
   readonly exitCode: Effect.Effect<number>
   /** SIGTERM to the first process alone. */
   readonly terminate: Effect.Effect<void>
-  /** SIGKILL to all of it. */
+  /** SIGKILL to all of it; `exitCode` tells when it is gone. */
   readonly kill: Effect.Effect<void>
   readonly exec: (options: ExecOptions) => Effect.Effect<ProcessStreams, RuntimeError, Scope.Scope>
   /**
@@ -60,7 +60,7 @@ export interface ContainerOptions extends ProgramOptions {
 }
 
 const terminalOfMain: TerminalSize = { width: 80, height: 24 }
-/** A process that has left the container's namespace could hold its output for ever. */
+/** A process that is out of our reach could hold the container's output for ever. */
 const drainTime = "2 seconds"
 
 const prefixed = (prefix: string) => (error: RuntimeError | ProcessError) =>
@@ -93,7 +93,11 @@ const makeFilesystem = Effect.fnUntraced(
     ]
     const inUse = [options.directory, "/etc/resolv.conf", ...machinePath.split(":")]
     return yield* Effect.tryPromise({
-      try: () => prepareRoot(places, folder, inUse, spec.securityContext?.readOnlyRootFilesystem ?? false),
+      try: () =>
+        prepareRoot(places, folder, inUse, {
+          readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem ?? false,
+          user: isolation.user
+        }),
       catch: (cause) => new RuntimeError({ message: cause instanceof Error ? cause.message : String(cause) })
     })
   }
@@ -161,8 +165,22 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
       // Its number may be another's by now.
       if (Deferred.isDoneUnsafe(ended)) return Effect.void
       killed = true
-      return Effect.andThen(signal("SIGKILL"), sweeper?.sweep ?? Effect.void)
+      return signal("SIGKILL")
     })
+    /** How many programs are about to enter; what is not in a namespace must be swept after the last of them. */
+    let entering = 0
+    const entered = Latch.makeUnsafe(true)
+    const enter = <A, E, R>(start: Effect.Effect<A, E, R>) =>
+      Effect.suspend(() => {
+        entering++
+        entered.closeUnsafe()
+        return Effect.ensuring(
+          start,
+          Effect.sync(() => {
+            if (--entering === 0) entered.openUnsafe()
+          })
+        )
+      })
     const outputs = (["stdout", "stderr"] as const).flatMap((name): ReadonlyArray<Output> => {
       const source = main[name]
       return source === undefined ? [] : [{ name, source, fanOut: makeFanOut() }]
@@ -172,7 +190,10 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
       Effect.gen(function*() {
         const code = yield* main.exitCode
         yield* Deferred.succeed(ended, undefined)
-        yield* sweeper?.sweep ?? Effect.void
+        if (sweeper !== undefined) {
+          yield* Effect.timeoutOption(entered.await, drainTime)
+          yield* sweeper.sweep
+        }
         yield* Effect.forEach(outputs, ({ fanOut }) => fanOut.hurry, { discard: true })
         yield* Effect.timeoutOption(Deferred.await(drained), drainTime)
         yield* log.end
@@ -189,7 +210,8 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
     yield* Effect.addFinalizer(() =>
       Effect.andThen(kill, Deferred.await(gone)).pipe(Effect.timeoutOption("10 seconds"))
     )
-    const attached = (source: OutputName) => outputs.find(({ name }) => name === source)?.fanOut.attach ?? Effect.undefined
+    const attached = (source: OutputName) =>
+      outputs.find(({ name }) => name === source)?.fanOut.attach ?? Effect.undefined
     /** The first client that leaves closes a stdin that is open once; a terminal has no end. */
     const closeOnce = spec.stdinOnce === true && spec.tty !== true ? main.stdin?.end ?? Effect.void : Effect.void
     return {
@@ -202,6 +224,9 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
         const started = Effect.gen(function*() {
           const argv = yield* resolveProgram(options, exec.argv, directory)
           if (Deferred.isDoneUnsafe(ended)) return undefined
+          return yield* enter(entry(argv))
+        })
+        const entry = Effect.fnUntraced(function*(argv: ReadonlyArray<string>) {
           const program = yield* startProcess({
             tools: isolation.tools,
             command: (terminal) => enterCommand(isolation, pid, { argv, directory, terminal, identity }),

@@ -41,7 +41,11 @@ export const allocatable = (store: Store, pod: Pod): Effect.Effect<Amounts> =>
   )
 
 /** `ExtractContainerResourceValue`: in units of the divisor, rounded up; 0 for a request that is not set. */
-export const resourceValue = (spec: Container, { divisor = "1", resource }: ResourceFieldRef, node: Amounts): string => {
+export const resourceValue = (
+  spec: Container,
+  { divisor = "1", resource }: ResourceFieldRef,
+  node: Amounts
+): string => {
   const [kind, name = ""] = resource.split(/\.(.*)/)
   const asked = kind === "limits" ? spec.resources?.limits?.[name] ?? node[name] : spec.resources?.requests?.[name]
   const amount = parseQuantity(asked ?? 0)?.amount ?? 0n

@@ -50,7 +50,11 @@ export const makeFanOut = (): FanOut => {
       for (const { pieces } of readers) Queue.offerUnsafe(pieces, undefined)
     }),
     attach: Effect.gen(function*() {
-      const reader: Reader = { pieces: yield* Queue.unbounded<Uint8Array | undefined>(), room: Latch.makeUnsafe(true), unread: 0 }
+      const reader: Reader = {
+        pieces: yield* Queue.unbounded<Uint8Array | undefined>(),
+        room: Latch.makeUnsafe(true),
+        unread: 0
+      }
       yield* Effect.acquireRelease(
         Effect.sync(() => readers.add(reader)),
         () => Effect.sync(() => letGo(reader))

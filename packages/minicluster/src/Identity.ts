@@ -37,5 +37,7 @@ export const unavailable = ({ group, groups, user }: Identity): string | undefin
   ]
   return wanted.length === 0
     ? undefined
-    : `the cluster is not root and cannot run a program as ${wanted.join(" and ")}: it runs as user ${ownUser} and group ${ownGroup}`
+    : `the cluster is not root and cannot run a program as ${
+      wanted.join(" and ")
+    }: it runs as user ${ownUser} and group ${ownGroup}`
 }

@@ -81,7 +81,9 @@ const applets =
   nslookup od paste patch pgrep pidof ping pkill printenv printf ps pwd readlink realpath renice reset rev rm rmdir
   route sed seq setsid sh sha1sum sha256sum sha512sum shred shuf sleep sort split stat strings stty su sum sync tac tail
   tar tee telnet test time timeout top touch tr traceroute tree true truncate tsort tty uname unexpand uniq unix2dos
-  unlink unlzma unxz unzip uptime usleep vi watch wc wget which who whoami xargs xxd xz xzcat yes zcat [ [[`.split(/\s+/)
+  unlink unlzma unxz unzip uptime usleep vi watch wc wget which who whoami xargs xxd xz xzcat yes zcat [ [[`.split(
+    /\s+/
+  )
 
 /** The only programs of an image that does not have all of the machine's. */
 export const programsOf = (image: string): ReadonlyArray<string> | undefined => {

@@ -57,11 +57,15 @@ export interface Start {
   readonly beside?: number | undefined
 }
 
-/** Whatever goes wrong from here on is told on descriptor 3, and not in the program's own output. */
-const takeTerminal = `if [ -n "$1" ]; then exec 0<>"$1" 1>&0 2>&0; fi`
+/**
+ * The program's stderr comes as descriptor 4: what unshare and nsenter have to say, also at the end, is not the
+ * program's. Opening a terminal as a session leader makes it the controlling one; no program for that is needed.
+ */
+const takeOutput = `exec 2>&4 4>&-; if [ -n "$1" ]; then exec 0<>"$1" 1>&0 2>&0; fi`
 
 /** Writes a line to descriptor 3 and becomes the program: the process' id, as the machine counts, or anything. */
-const reportAndRun = `${takeTerminal}; cd "$2" || cd /; shift 2; unset PWD OLDPWD; echo "$pid" >&3; exec "$@" 3>&-`
+const reportAndRun =
+  `${takeOutput}; cd "$2" 2>/dev/null || cd /; shift 2; unset PWD OLDPWD; echo "$pid" >&3; exec "$@" 3>&-`
 
 /**
  * `/proc` is still the machine's when the first line reads it, so it tells the id outside of the namespace.
@@ -196,12 +200,12 @@ export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boo
   const nothing: Target = { argv: [tools.sh, "-c", "exit 0"], directory: "/", terminal: undefined }
   for (const user of [false, true]) {
     const isolation: Isolation = { _tag: "Namespaces", tools: { ...tools, ...namespaceTools }, user }
-    // Descriptor 3 is not there in this trial: its number goes to standard output instead.
+    // Descriptors 3 and 4 are not there in this trial.
     const trial = startCommand(isolation, { hostname: "minicluster" }, nothing)
     if (
       yield* succeeds({
         ...trial,
-        args: ["--pdeathsig", "KILL", tools.sh, "-c", `exec "$@" 3>&1`, "sh", ...trial.args.slice(2)]
+        args: ["--pdeathsig", "KILL", tools.sh, "-c", `exec "$@" 3>&1 4>&2`, "sh", ...trial.args.slice(2)]
       })
     ) {
       return isolation

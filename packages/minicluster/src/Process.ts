@@ -75,11 +75,13 @@ export const startProcess = (options: ProcessOptions): Effect.Effect<Process, Pr
     })
     const command = options.command(terminal?.path)
     const exit = Deferred.makeUnsafe<number>()
+    // Its stderr waits at 4 until the program itself is there: see `Isolation.ts`.
     const stdio = [
       pipes.stdin?.theirs ?? "ignore" as const,
       pipes.stdout?.theirs ?? "ignore" as const,
-      pipes.stderr?.theirs ?? "ignore" as const,
-      "pipe" as const
+      "ignore" as const,
+      "pipe" as const,
+      pipes.stderr?.theirs ?? "null" as const
     ]
     const closeTheirs = Effect.sync(() => {
       for (const end of [pipes.stdin, pipes.stdout, pipes.stderr]) if (end !== undefined) closeSync(end.theirs)

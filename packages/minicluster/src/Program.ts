@@ -1,9 +1,8 @@
 /** What a container runs, as which user, and with which variables: its spec, its image and the machine put together. */
-import { Effect } from "effect"
+import { Data, Effect } from "effect"
 import { existsSync } from "node:fs"
 import { mkdir, symlink } from "node:fs/promises"
 import { join, relative } from "node:path"
-import { RuntimeError } from "./Container.ts"
 import { expand } from "./Environment.ts"
 import { defaultPath, findExecutable } from "./Executable.ts"
 import { type Identity, identityOf, unavailable } from "./Identity.ts"
@@ -11,6 +10,9 @@ import { imageBehaviour, imageHas, programsOf } from "./Images.ts"
 import { type Isolation } from "./Isolation.ts"
 import { type Mount } from "./Mounts.ts"
 import { type Container, type Pod } from "./Objects.ts"
+
+/** The runtime refuses to run a program; `message` is in the words of containerd and runc. */
+export class RuntimeError extends Data.TaggedError("RuntimeError")<{ readonly message: string }> {}
 
 export interface ProgramOptions {
   readonly isolation: Isolation
@@ -51,7 +53,8 @@ export const homeOf = (options: ProgramOptions): Mount & { readonly owner: numbe
 }
 
 /** The folder of links to the only programs that the image has. */
-const programFolder = ({ directory, spec }: ProgramOptions): string => join(directory, `programs-${imageBehaviour(spec.image)._tag.toLowerCase()}`)
+const programFolder = ({ directory, spec }: ProgramOptions): string =>
+  join(directory, `programs-${imageBehaviour(spec.image)._tag.toLowerCase()}`)
 
 export const environmentOf = (options: ProgramOptions): Record<string, string> => {
   const { environment, pod, spec } = options
@@ -71,8 +74,7 @@ export const makePrograms = async (options: ProgramOptions): Promise<void> => {
   const folder = programFolder(options)
   if (programs === undefined || existsSync(folder)) return
   await mkdir(folder, { recursive: true })
-  const find = (name: string) =>
-    machinePath.split(":").map((path) => join(path, name)).find((file) => existsSync(file))
+  const find = (name: string) => machinePath.split(":").map((path) => join(path, name)).find((file) => existsSync(file))
   const all = find("busybox")
   for (const name of programs) {
     const file = name === "[[" ? undefined : all ?? find(name === "ash" ? "sh" : name)

@@ -74,13 +74,14 @@ const depth = (path: string): number => path.split(sep).length
 
 /**
  * Makes ready in `folder`, an empty one of ours, what a container with these places needs. `inUse` are paths of the
- * machine that must stay what they are. Nothing when nothing needs to be mounted. Fails with `PlaceError`.
+ * machine that must stay what they are; `user` says that it is mounted in a user namespace. Nothing when nothing needs
+ * to be mounted. Fails with `PlaceError`.
  */
 export const prepareRoot = async (
   places: ReadonlyArray<Place>,
   folder: string,
   inUse: ReadonlyArray<string>,
-  readOnlyRoot: boolean
+  { readOnlyRoot, user }: { readonly readOnlyRoot: boolean; readonly user: boolean }
 ): Promise<RootFilesystem | undefined> => {
   const shadows = new Map<string, Shadow>()
   const needed = await Promise.all(inUse.map((path) => realpath(path).catch(() => path)))
@@ -137,7 +138,7 @@ export const prepareRoot = async (
     ).map((entry) => [...entry, "rbind"]),
     ...inner.map(([original, shadow]) => [shadow.folder, inRoot(original), "rbind"]),
     ...placed.flatMap(({ at, readOnly, source }) =>
-      source === undefined ? [] : [[source, inRoot(at), readOnly ? "bind,ro" : "bind"]]
+      source === undefined ? [] : [[source, inRoot(at), readOnly && !user ? "bind,ro" : "bind"]]
     )
   ]
   if (rows.length === 0 && !readOnlyRoot) return undefined
@@ -145,9 +146,17 @@ export const prepareRoot = async (
   await mkdir(folder, { recursive: true })
   await writeFile(
     fstab,
-    rows.map(([source = "", target = "", options]) => `${field(source)} ${field(target)} none ${options} 0 0\n`).join("")
+    rows.map(([source = "", target = "", options]) => `${field(source)} ${field(target)} none ${options} 0 0\n`).join(
+      ""
+    )
   )
   const system = new Set(["/dev", "/proc", "/sys"])
   const parts = (shadows.get(sep)?.entries ?? []).map(([source]) => source).filter((path) => !system.has(path))
-  return { fstab, root, readOnly: readOnlyRoot ? [sep, ...parts, ...inner.map(([original]) => original)] : [] }
+  // Who is not root may not drop the other flags of what is mounted, and only a second step keeps them.
+  const later = user ? placed.flatMap(({ at, readOnly, source }) => readOnly && source !== undefined ? [at] : []) : []
+  return {
+    fstab,
+    root,
+    readOnly: [...later, ...(readOnlyRoot ? [sep, ...parts, ...inner.map(([original]) => original)] : [])]
+  }
 }

@@ -19,18 +19,22 @@ export const uncoverDescriptor = (fd: number): void => {
   uncovered.delete(fd)
 }
 
-/** A child of its own session. `stdio` tells its descriptors from 0 on: a number of ours, "ignore" or "pipe". */
+/** A child of its own session. `stdio` tells its descriptors from 0 on: a number of ours or `/dev/null` for "null". */
 export const spawnClean = (
   command: Command,
-  stdio: ReadonlyArray<number | "ignore" | "pipe">,
+  stdio: ReadonlyArray<number | "ignore" | "null" | "pipe">,
   environment: Record<string, string>
 ): ChildProcess => {
-  const nothing = openSync("/dev/null", "r")
+  const nothing = openSync("/dev/null", "r+")
   try {
     const highest = Math.max(-1, ...uncovered)
     const all: StdioOptions = Array.from(
       { length: Math.max(stdio.length, highest + 1) },
-      (_, fd) => stdio[fd] ?? (uncovered.has(fd) ? nothing : "ignore")
+      (_, fd) => {
+        const wanted = stdio[fd] ?? (uncovered.has(fd) ? "null" : "ignore")
+        // From 3 on, Node's "ignore" is no descriptor at all.
+        return wanted === "null" ? nothing : wanted
+      }
     )
     return spawn(command.file, command.args, { cwd: "/", env: environment, stdio: all, detached: true })
   } finally {

@@ -191,7 +191,7 @@ const giveTo = async (path: string, group: number): Promise<void> => {
   await lchown(path, -1, group)
   if (status.isSymbolicLink()) return
   await chmod(path, (status.mode & 0o7777) | (status.isDirectory() ? 0o2770 : 0o660))
-  if (status.isDirectory()) for (const name of await readdir(path)) await giveTo(join(path, name), group)
+  if (status.isDirectory()) { for (const name of await readdir(path)) await giveTo(join(path, name), group) }
 }
 
 /**
