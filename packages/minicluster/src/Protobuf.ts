@@ -128,8 +128,14 @@ const valueOf = (shape: Shape, all: ReadonlyArray<Wire>): unknown => {
         const entry = byNumber(bytesOf(one))
         return [textOf(partOf(entry, 1)), valueOf(shape.of, [partOf(entry, 2)])]
       }))
-    default:
-      return Object.fromEntries(read(typeName(shape.model), fieldsOf(shape.model), bytesOf(last)))
+    default: {
+      const [name, bytes] = [typeName(shape.model), bytesOf(last)]
+      // Better refused than lost.
+      if (bytes.length > 0 && messages[name] === undefined) {
+        throw new Malformed({ message: `the protobuf message ${name} is not known here, its JSON is` })
+      }
+      return Object.fromEntries(read(name, fieldsOf(shape.model), bytes))
+    }
   }
 }
 

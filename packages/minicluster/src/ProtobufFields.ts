@@ -3,7 +3,7 @@
  *
  * A message's fields stand by their JSON names in the order of their numbers, from 1; `=N` says where numbers are left
  * out. `+Message` is a struct embedded in Go: its fields stand among the others in JSON. What the server
- * sets (status, generation) and what the cluster cannot give (most volumes, devices) has no line: it is read as empty.
+ * sets (status, generation) is passed over; what no cluster of ours can give (most volumes, devices) is not known.
  */
 
 /** The kinds that may be sent so. */
@@ -19,7 +19,9 @@ const container =
 export const messages: Readonly<Record<string, string>> = {
   Affinity: "nodeAffinity podAffinity podAntiAffinity",
   AggregationRule: "clusterRoleSelectors",
+  AppArmorProfile: "type localhostProfile",
   BoundObjectReference: "kind apiVersion name uid",
+  CSIVolumeSource: "driver readOnly fsType volumeAttributes nodePublishSecretRef",
   Capabilities: "add drop",
   ClusterRole: "metadata rules aggregationRule",
   ClusterRoleBinding: "metadata subjects roleRef",
@@ -30,6 +32,7 @@ export const messages: Readonly<Record<string, string>> = {
   ConfigMapVolumeSource: "+LocalObjectReference items defaultMode optional",
   Container: container,
   ContainerPort: "name hostPort containerPort protocol hostIP",
+  ContainerResizePolicy: "resourceName restartPolicy",
   DeleteOptions:
     "gracePeriodSeconds preconditions orphanDependents propagationPolicy dryRun ignoreStoreReadErrorWithClusterBreakingPotential",
   DownwardAPIProjection: "items",
@@ -44,6 +47,7 @@ export const messages: Readonly<Record<string, string>> = {
   EphemeralVolumeSource: "volumeClaimTemplate",
   Event:
     "metadata involvedObject reason message source firstTimestamp lastTimestamp count type eventTime series action related reportingComponent reportingInstance",
+  EventSeries: "count lastObservedTime",
   EventSource: "component host",
   Eviction: "metadata deleteOptions",
   ExecAction: "command",
@@ -52,6 +56,7 @@ export const messages: Readonly<Record<string, string>> = {
   HTTPHeader: "name value",
   HostAlias: "ip hostnames",
   HostPathVolumeSource: "path type",
+  ImageVolumeSource: "reference pullPolicy",
   KeyToPath: "key path mode",
   LabelSelector: "matchLabels matchExpressions",
   LabelSelectorRequirement: "key operator values",
@@ -60,7 +65,8 @@ export const messages: Readonly<Record<string, string>> = {
   Lifecycle: "postStart preStop stopSignal",
   LifecycleHandler: "exec httpGet tcpSocket sleep",
   LocalObjectReference: "name",
-  Namespace: "metadata spec status",
+  NFSVolumeSource: "server path readOnly",
+  Namespace: "metadata spec",
   NamespaceSpec: "finalizers",
   NodeAffinity: "requiredDuringSchedulingIgnoredDuringExecution preferredDuringSchedulingIgnoredDuringExecution",
   NodeSelector: "nodeSelectorTerms",
@@ -72,7 +78,7 @@ export const messages: Readonly<Record<string, string>> = {
     "name generateName namespace uid=5 resourceVersion deletionTimestamp=9 deletionGracePeriodSeconds labels annotations ownerReferences finalizers",
   ObjectReference: "kind namespace name uid apiVersion resourceVersion fieldPath",
   OwnerReference: "kind name=3 uid apiVersion controller blockOwnerDeletion",
-  PersistentVolumeClaim: "metadata spec status",
+  PersistentVolumeClaim: "metadata spec",
   PersistentVolumeClaimSpec:
     "accessModes resources volumeName selector storageClassName volumeMode dataSource dataSourceRef volumeAttributesClassName",
   PersistentVolumeClaimTemplate: "metadata spec",
@@ -83,6 +89,7 @@ export const messages: Readonly<Record<string, string>> = {
   PodAntiAffinity: "requiredDuringSchedulingIgnoredDuringExecution preferredDuringSchedulingIgnoredDuringExecution",
   PodDNSConfig: "nameservers searches options",
   PodDNSConfigOption: "name value",
+  PodOS: "name",
   PodReadinessGate: "conditionType",
   PodSchedulingGate: "name",
   PodSecurityContext:
@@ -102,6 +109,8 @@ export const messages: Readonly<Record<string, string>> = {
   Role: "metadata rules",
   RoleBinding: "metadata subjects roleRef",
   RoleRef: "apiGroup kind name",
+  SELinuxOptions: "user role type level",
+  SeccompProfile: "type localhostProfile",
   Secret: "metadata data type stringData immutable",
   SecretEnvSource: "+LocalObjectReference optional",
   SecretKeySelector: "+LocalObjectReference key optional",
@@ -109,17 +118,18 @@ export const messages: Readonly<Record<string, string>> = {
   SecretVolumeSource: "secretName items defaultMode optional",
   SecurityContext:
     "capabilities privileged seLinuxOptions runAsUser runAsNonRoot readOnlyRootFilesystem allowPrivilegeEscalation runAsGroup procMount windowsOptions seccompProfile appArmorProfile",
-  SelfSubjectAccessReview: "metadata spec status",
+  SelfSubjectAccessReview: "metadata spec",
   SelfSubjectAccessReviewSpec: "resourceAttributes nonResourceAttributes",
-  SelfSubjectReview: "metadata status",
-  SelfSubjectRulesReview: "metadata spec status",
+  SelfSubjectReview: "metadata",
+  SelfSubjectRulesReview: "metadata spec",
   SelfSubjectRulesReviewSpec: "namespace",
   ServiceAccount: "metadata secrets imagePullSecrets automountServiceAccountToken",
   ServiceAccountTokenProjection: "audience expirationSeconds path",
   SleepAction: "seconds",
   Subject: "kind apiGroup name namespace",
+  Sysctl: "name value",
   TCPSocketAction: "port host",
-  TokenRequest: "metadata spec status",
+  TokenRequest: "metadata spec",
   TokenRequestSpec: "audiences boundObjectRef=3 expirationSeconds",
   Toleration: "key operator value effect tolerationSeconds",
   TopologySpreadConstraint:

@@ -65,8 +65,7 @@ describe("a body in protobuf", () => {
       })
       assert.deepStrictEqual(yield* decoded(resourceTypes.namespaces, "namespace"), {
         metadata: { name: "n1" },
-        spec: {},
-        status: {}
+        spec: {}
       })
       assert.deepStrictEqual(yield* decoded(resourceTypes.serviceaccounts, "serviceAccount"), {
         metadata: { name: "sa1" }
@@ -112,7 +111,7 @@ describe("a body in protobuf", () => {
       assert.deepStrictEqual((yield* decoded(reviewTypes.selfsubjectrulesreviews, "canIList"))["spec"], {
         namespace: "default"
       })
-      assert.deepStrictEqual(yield* decoded(reviewTypes.selfsubjectreviews, "whoAmI"), { metadata: {}, status: {} })
+      assert.deepStrictEqual(yield* decoded(reviewTypes.selfsubjectreviews, "whoAmI"), { metadata: {} })
     }))
 
   it.effect("is the pod that debug --copy-to makes: what is zero on purpose stays", () =>
@@ -192,6 +191,9 @@ describe("a body in protobuf", () => {
       assert.strictEqual(yield* codeOf(Buffer.from("{}")), 400)
       assert.strictEqual(yield* codeOf(bytesOf("configMap").subarray(0, 60)), 400)
       assert.strictEqual(yield* codeOf(enveloped("v1", "Pod", Buffer.from([0x0b]))), 400)
+      const volume = (bytes: string) => enveloped("v1", "Pod", text(2, text(1, text(2, text(9, bytes)))))
+      assert.isObject(yield* decodeProtobuf(volume("")))
+      assert.strictEqual(yield* codeOf(volume("glusterfs has no line in the table")), 400)
     }))
 
   it.effect.prop(
