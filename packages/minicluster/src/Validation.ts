@@ -36,8 +36,8 @@ const secretDefaults = ({ stringData, ...object }: Fields): Fields => {
 const namespaceDefaults = (object: Fields, isNew: boolean): Fields => {
   const metadata = fieldsOf(object["metadata"])
   const labels = { ...fieldsOf(metadata["labels"]), "kubernetes.io/metadata.name": metadata["name"] }
-  const fresh = isNew ? { spec: { finalizers: ["kubernetes"] }, status: { phase: "Active" } } : {}
-  return { ...object, metadata: { ...metadata, labels }, ...fresh }
+  const spec = { finalizers: ["kubernetes"], ...(isNew ? {} : fieldsOf(object["spec"])) }
+  return { ...object, metadata: { ...metadata, labels }, spec, ...(isNew ? { status: { phase: "Active" } } : {}) }
 }
 
 const claimDefaults = (object: Fields, isNew: boolean): Fields => {

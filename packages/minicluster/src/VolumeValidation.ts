@@ -1,4 +1,4 @@
-/** The volumes of a pod: all of those that a node here can mount, of the others what they cannot do without. */
+/** The volumes of a pod. Only those are judged inside that a node here can mount. */
 import { at as valueAt, fieldsOf, isAbsent, listOf, textOf } from "./Json.ts"
 import * as Names from "./Names.ts"
 import { parseQuantity } from "./Quantity.ts"
@@ -97,6 +97,11 @@ const isSize = (value: unknown) => (parseQuantity(value)?.amount ?? -1n) >= 0n
 const hostTypes = ["BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"]
 const files = { defaultMode: mode, items }
 
+/** Real sources, none of which is here. */
+const elsewhere = "awsElasticBlockStore azureDisk azureFile cephfs cinder csi ephemeral fc flexVolume flocker " +
+  "gcePersistentDisk gitRepo glusterfs image iscsi nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos " +
+  "vsphereVolume"
+
 const sources: Rule.Table = {
   emptyDir: Rule.fields({
     sizeLimit: Rule.present((value, at) =>
@@ -109,17 +114,7 @@ const sources: Rule.Table = {
   downwardAPI: Rule.all(Rule.fields({ defaultMode: mode }), downward),
   configMap: Rule.fields({ name: Rule.needed(), ...files }),
   projected: Rule.all(Rule.fields({ defaultMode: mode }), projected),
-  csi: needs("driver"),
-  ephemeral: needs("volumeClaimTemplate"),
-  image: needs("reference"),
-  nfs: needs("server", "path"),
-  iscsi: needs("targetPortal", "iqn"),
-  gitRepo: needs("repository"),
-  flexVolume: needs("driver"),
-  ...Object.fromEntries(
-    "gcePersistentDisk awsElasticBlockStore glusterfs flocker rbd cinder cephfs quobyte fc azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk storageos scaleIO"
-      .split(" ").map((name) => [name, Rule.none])
-  )
+  ...Object.fromEntries(elsewhere.split(" ").map((name) => [name, Rule.none]))
 }
 
 export const sourceOf = (volume: unknown): ReadonlyArray<string> =>

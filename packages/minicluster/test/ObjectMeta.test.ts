@@ -69,6 +69,7 @@ describe("an object's metadata", () => {
       begin(created({ labels: { a: "x".repeat(64) } }), [
         `metadata.labels: Invalid value: "${"x".repeat(27)}`
       ])
+      begin(created({ annotations: { "a b": "" } }), ["metadata.annotations: Invalid value: \"a b\": name part must"])
       assert.deepStrictEqual(created({ annotations: { a: "x".repeat(256 * 1024 - 1) } }), [])
       assert.deepStrictEqual(created({ annotations: { a: "x".repeat(256 * 1024) } }), [
         "metadata.annotations: Too long: may not be more than 262144 bytes"

@@ -87,6 +87,7 @@ describe("a pod's defaults", () => {
         limits: { cpu: "500m", memory: "1Gi" },
         requests: { cpu: "250m", memory: "1Gi" }
       })
+      assert.deepStrictEqual(at(completed({ overhead: { cpu: "0.1" } }), "spec", "overhead"), { cpu: "100m" })
       const classOf = (resources: object) =>
         at(completed({ containers: [{ name: "a", image: "b", resources }] }), "status", "qosClass")
       assert.deepStrictEqual(
@@ -104,7 +105,11 @@ describe("a pod's defaults", () => {
           { name: "B", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } }
         ],
         livenessProbe: { httpGet: { port: 80 }, timeoutSeconds: 0, periodSeconds: 5 },
-        lifecycle: { preStop: { httpGet: { port: 80, path: "/bye", scheme: "HTTPS" } } }
+        startupProbe: { tcpSocket: { port: 1 } },
+        lifecycle: {
+          postStart: { httpGet: { port: 80 } },
+          preStop: { httpGet: { port: 80, path: "/bye", scheme: "HTTPS" } }
+        }
       }, { hostNetwork: true })
       assert.deepStrictEqual(at(one, "ports"), [
         { containerPort: 80, protocol: "TCP", hostPort: 80 },
@@ -119,6 +124,8 @@ describe("a pod's defaults", () => {
         successThreshold: 1,
         failureThreshold: 3
       })
+      assert.strictEqual(at(one, "startupProbe", "periodSeconds"), 10)
+      assert.deepStrictEqual(at(one, "lifecycle", "postStart", "httpGet"), { port: 80, path: "/", scheme: "HTTP" })
       assert.deepStrictEqual(at(one, "lifecycle", "preStop", "httpGet"), { port: 80, path: "/bye", scheme: "HTTPS" })
       const volumes = at(
         completed({
@@ -126,6 +133,7 @@ describe("a pod's defaults", () => {
             { name: "nothing" },
             { name: "config", configMap: { name: "c" } },
             { name: "secret", secret: { secretName: "s", defaultMode: 256 } },
+            { name: "open", secret: { secretName: "s" } },
             { name: "host", hostPath: { path: "/" } },
             { name: "sized", emptyDir: { sizeLimit: "2048Ki" } },
             {
@@ -146,6 +154,7 @@ describe("a pod's defaults", () => {
         { name: "nothing", emptyDir: {} },
         { name: "config", configMap: { name: "c", defaultMode: 420 } },
         { name: "secret", secret: { secretName: "s", defaultMode: 256 } },
+        { name: "open", secret: { secretName: "s", defaultMode: 420 } },
         { name: "host", hostPath: { path: "/", type: "" } },
         { name: "sized", emptyDir: { sizeLimit: "2Mi" } },
         {

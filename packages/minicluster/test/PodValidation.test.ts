@@ -376,6 +376,119 @@ describe("a pod", () => {
       ].map((text) => `spec.${text}`)
     ]
   ])
+
+  it.effect("is told of each field that has a value which it may not have", () =>
+    Effect.sync(() => {
+      const ofSource = (source: Json) =>
+        withContainer({}, { volumes: [{ name: "v", projected: { sources: [source] } }] })
+      const source = "spec.volumes[0].projected.sources[0]"
+      const ofDownward = (item: Json) => withContainer({}, { volumes: [{ name: "v", downwardAPI: { items: [item] } }] })
+      const named = { fieldRef: { fieldPath: "metadata.name" } }
+      const wrong: ReadonlyArray<readonly [where: string, pod: KubeObject]> = [
+        [`${source}.downwardAPI.path`, ofSource({ downwardAPI: { items: [named] } })],
+        [`${source}.clusterTrustBundle.path`, ofSource({ clusterTrustBundle: {} })],
+        [
+          `${source}.serviceAccountToken.expirationSeconds`,
+          ofSource({ serviceAccountToken: { path: "t", expirationSeconds: 2 ** 32 + 1 } })
+        ],
+        ["spec.volumes[0].downwardAPI.path", ofDownward({ ...named, path: "../x" })],
+        ["spec.volumes[0].downwardAPI.mode", ofDownward({ ...named, path: "x", mode: -1 })],
+        [
+          "spec.volumes[0].downwardAPI.fieldRef.fieldPath",
+          ofDownward({ fieldRef: { fieldPath: "spec.nodeName" }, path: "x" })
+        ],
+        [
+          "spec.volumes[0].downwardAPI",
+          ofDownward({
+            ...named,
+            resourceFieldRef: { resource: "limits.cpu", containerName: "a" },
+            path: "x"
+          })
+        ],
+        ["spec.volumes[0].nfs", withContainer({}, { volumes: [{ name: "v", emptyDir: {}, nfs: {} }] })],
+        ["metadata.name", podOf({ containers: [main()] }, { name: "A" })],
+        ["spec.dnsPolicy", withContainer({}, { dnsPolicy: "Any" })],
+        ["spec.dnsConfig.nameservers", withContainer({}, { dnsPolicy: "None", dnsConfig: {} })],
+        ["spec.dnsConfig.nameservers", withContainer({}, { dnsConfig: { nameservers: ["::1", "::2", "::3", "::4"] } })],
+        [
+          "spec.dnsConfig.nameservers[0]",
+          withContainer({}, { dnsConfig: { nameservers: ["ns.example", "::2", "::3"] } })
+        ],
+        ["spec.nodeSelector", withContainer({}, { nodeSelector: { a: "!" } })],
+        [
+          "spec.securityContext.fsGroupChangePolicy",
+          withContainer({}, { securityContext: { fsGroupChangePolicy: "x" } })
+        ],
+        [
+          "spec.securityContext.supplementalGroupsPolicy",
+          withContainer({}, { securityContext: { supplementalGroupsPolicy: "x" } })
+        ],
+        [
+          "spec.securityContext.supplementalGroups[1]",
+          withContainer({}, { securityContext: { supplementalGroups: [1, -1] } })
+        ],
+        ["spec.securityContext.fsGroup", withContainer({}, { securityContext: { fsGroup: -1 } })],
+        ["spec.readinessGates[0].conditionType", withContainer({}, { readinessGates: [{ conditionType: "!" }] })],
+        ["spec.serviceAccountName", withContainer({}, { serviceAccountName: "A" })],
+        ["spec.nodeName", withContainer({}, { nodeName: "A" })],
+        ["spec.subdomain", withContainer({}, { subdomain: "a.b" })],
+        ["spec.hostAliases[0].hostnames[0]", withContainer({}, { hostAliases: [{ ip: "::1", hostnames: ["A"] }] })],
+        ["spec.priorityClassName", withContainer({}, { priorityClassName: "A" })],
+        ["spec.runtimeClassName", withContainer({}, { runtimeClassName: "A" })],
+        ["spec.tolerations[0].key", withContainer({}, { tolerations: [{ key: "!", operator: "Exists" }] })],
+        ["spec.tolerations[0].operator", withContainer({}, { tolerations: [{ key: "k", value: "!" }] })],
+        ["spec.containers[0].ports[0].hostPort", withContainer({ ports: [{ containerPort: 1, hostPort: 65_536 }] })],
+        ["spec.containers[0].env[0].valueFrom", withContainer({ env: [{ name: "A", value: "x", valueFrom: {} }] })],
+        [
+          "spec.containers[0].env[0].valueFrom.secretKeyRef.name",
+          withContainer({
+            env: [{ name: "A", valueFrom: { secretKeyRef: { name: "", key: "k" } } }]
+          })
+        ],
+        [
+          "spec.containers[0].envFrom[0].prefix",
+          withContainer({ envFrom: [{ prefix: "=", secretRef: { name: "s" } }] })
+        ],
+        ["spec.containers[0].securityContext.runAsGroup", withContainer({ securityContext: { runAsGroup: -1 } })],
+        [
+          "spec.containers[0].securityContext.seccompProfile.type",
+          withContainer({
+            securityContext: { seccompProfile: { type: "x" } }
+          })
+        ],
+        [
+          "spec.containers[0].lifecycle.preStop.sleep",
+          withContainer({ lifecycle: { preStop: { sleep: { seconds: 0 } } } })
+        ]
+      ]
+      for (const [where, pod] of wrong) {
+        assert.deepStrictEqual(createCauses("pods", pod).map(({ field }) => field), [where])
+      }
+    }))
+
+  judged("may have volumes at the edge of what is allowed, also such as nobody here can mount", [
+    [
+      withContainer({}, {
+        volumes: [
+          { name: "a", emptyDir: { sizeLimit: 0 } },
+          { name: "b", secret: { secretName: "s", defaultMode: 0o777, items: [{ key: "k", path: "p", mode: 0 }] } },
+          { name: "c", projected: { sources: [{ serviceAccountToken: { path: "t", expirationSeconds: 600 } }] } },
+          { name: "d", projected: { sources: [{ serviceAccountToken: { path: "t", expirationSeconds: 2 ** 32 } }] } },
+          { name: "e", nfs: { server: "s", path: "/" } }
+        ]
+      }),
+      []
+    ]
+  ])
+
+  judged("may ask for nothing, and let a hook sleep for as long as its grace", [
+    [withContainer({ resources: { limits: { cpu: 0 } }, ports: [{ containerPort: 1, hostPort: 0 }] }), []],
+    [withContainer({ lifecycle: { preStop: { sleep: { seconds: 30 } } } }), []],
+    [withContainer({ volumeMounts: [{ mountPath: "/m" }] }), [
+      "spec.containers[0].volumeMounts[0].name: Required value",
+      "spec.containers[0].volumeMounts[0].name: Not found: \"\""
+    ]]
+  ])
 })
 
 const stored = (spec: Json): KubeObject => podOf(spec, { resourceVersion: "1" })
@@ -392,6 +505,10 @@ const changes = (
 const elsewhere = "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`," +
   "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations)," +
   "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n"
+
+const labelSyntax =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and " +
+  "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 
 describe("a pod that is changed", () => {
   const before = stored({ containers: [main()], schedulingGates: [{ name: "g" }], activeDeadlineSeconds: 60 })
@@ -419,7 +536,8 @@ describe("a pod that is changed", () => {
     [before, stored({ containers: [main({ command: ["sh"] })], ...gated, hostname: "h" }), [
       `${elsewhere}  spec.containers[0].command: nothing -> ["sh"]\n  spec.hostname: nothing -> "h"\n`
     ]],
-    [before, stored({ containers: [main(), main({ name: "b" })], ...gated }), [
+    [before, stored({ containers: [main(), main({ name: "B" })], ...gated }), [
+      `spec.containers[1].name: Invalid value: "B": ${labelSyntax}`,
       "spec.containers: Forbidden: pod updates may not add or remove containers"
     ]],
     [before, stored({ containers: [main({ image: "" })], ...gated }), [
@@ -430,6 +548,21 @@ describe("a pod that is changed", () => {
       "spec.activeDeadlineSeconds: Invalid value: 61: must be less than or equal to previous value",
       "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'new'"
     ]],
+    [
+      stored({ containers: [main()] }),
+      podOf({ containers: [main()], terminationGracePeriodSeconds: 1 }, { name: "A" }),
+      [
+        "metadata.name: Invalid value: \"A\": field is immutable",
+        `${elsewhere}  spec.terminationGracePeriodSeconds: 30 -> 1\n`
+      ]
+    ],
+    [
+      stored({ containers: [main()], terminationGracePeriodSeconds: 0 }),
+      stored({ containers: [main()], terminationGracePeriodSeconds: 1 }),
+      [
+        `${elsewhere}  spec.terminationGracePeriodSeconds: 0 -> 1\n`
+      ]
+    ],
     [before, stored({ containers: [main()] }), [
       "spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value"
     ]],
@@ -467,6 +600,9 @@ describe("a pod that is changed", () => {
           "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"debug\" may not be removed\n"
         ]
       )
+      assert.deepStrictEqual(causes({ ...withSome(one), metadata: { ...withSome().metadata, uid: "v" } }, withSome()), [
+        "metadata.uid: Invalid value: \"v\": field is immutable"
+      ])
       assert.deepStrictEqual(causes(withSome({ ...one, image: "x:1" }), withSome(one)), [
         "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"debug\" may not be changed\n  spec.ephemeralContainers.image: \"busybox:1\" -> \"x:1\"\n"
       ])

@@ -109,6 +109,9 @@ describe("a namespace", () => {
       assert.deepStrictEqual(at(namespace, "spec"), { finalizers: ["kubernetes"] })
       assert.deepStrictEqual(at(namespace, "status"), { phase: "Active" })
       assert.deepStrictEqual(createCauses("namespaces", namespace), [])
+      assert.deepStrictEqual(at(completed("namespaces", {}, { resourceVersion: "1" }), "spec"), {
+        finalizers: ["kubernetes"]
+      })
       const going = { spec: { finalizers: [] }, status: { phase: "Terminating" } }
       assert.deepStrictEqual(at(completed("namespaces", going, { resourceVersion: "1" }), "spec"), going.spec)
     }))
