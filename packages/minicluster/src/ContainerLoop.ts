@@ -1,36 +1,15 @@
 /** A container's life on the node: pulled, started, watched, and started again as its restart policy says. */
-import { Clock, Effect, type Latch, type Scope, Semaphore } from "effect"
+import { Clock, Effect, type Scope, type Semaphore } from "effect"
 import { createHash } from "node:crypto"
 import { act, actWithin } from "./Actions.ts"
 import { type ContainerOptions, type RunningContainer, type RuntimeError, startContainer } from "./Container.ts"
-import { type ContainerLog } from "./ContainerLog.ts"
 import { type ConfigError } from "./Environment.ts"
 import { ensureImage, type PullFailed } from "./ImagePull.ts"
 import { imageBehaviour } from "./Images.ts"
 import { stopContainer } from "./Lifecycle.ts"
-import {
-  type Container,
-  type ContainerStatus,
-  type EphemeralContainer,
-  type Pod,
-  type Probe,
-  type Terminated,
-  timestamp
-} from "./Objects.ts"
+import { type ContainerStatus, type Pod, type Probe, type Terminated, timestamp } from "./Objects.ts"
 import { type ProbeKind, runProbe, timeoutOf, unhealthy } from "./Probes.ts"
-
-export type Role = "init" | "sidecar" | "main" | "ephemeral"
-
-/** A container of a pod, with what has become of it. Only its loop writes here. */
-export interface Slot {
-  readonly role: Role
-  readonly spec: EphemeralContainer
-  readonly log: ContainerLog
-  /** Open once the container counts as started for the first time: the next one's turn. */
-  readonly started: Latch.Latch
-  status: ContainerStatus
-  running: RunningContainer | undefined
-}
+import { preStopOf, restarts, type Slot } from "./Slot.ts"
 
 /** What a container's loop needs of its pod. */
 export interface PodContext {
@@ -60,34 +39,35 @@ export interface PodContext {
 }
 
 /** The kubelet's: 10 s, doubled up to five minutes. */
-export const backOffStart = 10
-export const backOffLimit = 300
+const backOffStart = 10
+const backOffLimit = 300
 /** A container that ran this long starts over with the shortest back-off. */
 const backOffForgotten = 600
 
 const duration = (seconds: number): string =>
   seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`
 
-/** The restart policy of one container, which is not the pod's for each. */
-export const policyOf = (role: Role, podPolicy: string): string => {
-  if (role === "ephemeral") return "Never"
-  if (role === "sidecar") return "Always"
-  return role === "init" && podPolicy === "Always" ? "OnFailure" : podPolicy
-}
+/** A pause before the next attempt, over at once when that will be another one. */
+const waitFor = (slot: Slot, seconds: number): Effect.Effect<void> =>
+  Effect.raceFirst(Effect.sleep(`${seconds} seconds`), slot.renewed.await)
 
-const restarts = (policy: string, exitCode: number): boolean =>
-  policy === "Always" || (policy === "OnFailure" && exitCode !== 0)
-
-const stop = (context: PodContext, slot: Slot, container: RunningContainer, seconds: number, why: string) => {
-  const preStop = slot.spec.lifecycle?.preStop
-  return stopContainer({
+/** Completes when nothing of the container is left, `seconds` from now at the latest. */
+const stop = (context: PodContext, slot: Slot, container: RunningContainer, seconds: number, why: string) =>
+  stopContainer({
     container,
-    preStop: preStop === undefined ? undefined : act(preStop, slot.spec, container),
+    preStop: preStopOf(slot, container),
     expired: Effect.sleep(`${seconds} seconds`),
     turn: Effect.void,
     note: (...event) => context.note(...event, slot.spec.name),
     why
   })
+
+/** Ends a container whose image is no longer the one that its pod asks for: it starts again with the new one. */
+export const restartChanged = (context: PodContext, slot: Slot): Effect.Effect<void> => {
+  const { running } = slot
+  if (running === undefined) return Effect.void
+  const grace = context.pod().spec.terminationGracePeriodSeconds
+  return stop(context, slot, running, grace, `Container ${slot.spec.name} definition changed, will be restarted`)
 }
 
 /** Runs the probes of a container that runs; reports what they say, and ends the container when they say so. */
@@ -106,7 +86,7 @@ const watchHealth = Effect.fnUntraced(function*(context: PodContext, slot: Slot,
     if (context.stopping()) return Effect.void
     const grace = probe.terminationGracePeriodSeconds ?? context.pod().spec.terminationGracePeriodSeconds
     const what = `Container ${name} failed ${kind.toLowerCase()} probe`
-    const again = restarts(policyOf(slot.role, context.pod().spec.restartPolicy), 1)
+    const again = restarts(slot.role, context.pod().spec.restartPolicy, 1)
     return stop(context, slot, container, grace, again ? `${what}, will be restarted` : what)
   }
   if (startupProbe !== undefined) {
@@ -144,6 +124,7 @@ const start = (
 ): Effect.Effect<Started, PullFailed | ConfigError | RuntimeError, Scope.Scope> =>
   context.turn.withPermit(Effect.gen(function*() {
     const { spec } = slot
+    yield* slot.renewed.close
     const note = (type: "Normal" | "Warning", reason: string, message: string) =>
       context.note(type, reason, message, spec.name)
     yield* ensureImage(spec, again, note)
@@ -175,7 +156,7 @@ const start = (
 
 /** As `start`, and again for what may heal: an image that comes, an object that appears. */
 const startAtLast = (context: PodContext, slot: Slot, again: boolean) => {
-  const { image, name } = slot.spec
+  const { name } = slot.spec
   const wait = (reason: string, message: string) =>
     context.report(slot, { state: { waiting: { reason, message } } }, undefined)
   let pause = backOffStart
@@ -195,12 +176,13 @@ const startAtLast = (context: PodContext, slot: Slot, again: boolean) => {
             yield* wait(reason, message)
             // The kubelet looks again after a moment, and finds itself still within the pause.
             yield* Effect.sleep("1 second")
+            const { image } = slot.spec
             if (reason === "ErrImagePull") {
               yield* context.note("Normal", "BackOff", `Back-off pulling image "${image}"`, name)
               yield* context.note("Warning", "Failed", "Error: ImagePullBackOff", name)
               yield* wait("ImagePullBackOff", `Back-off pulling image "${image}": ErrImagePull: ${message}`)
             }
-            yield* Effect.sleep(`${pause - 1} seconds`)
+            yield* waitFor(slot, pause - 1)
             pause = Math.min(pause * 2, backOffLimit)
             return yield* attempt
           })
@@ -248,37 +230,27 @@ export const containerLoop = Effect.fnUntraced(function*(context: PodContext, sl
   let pause = backOffStart
   for (let run = 0;; run++) {
     const began = yield* Clock.currentTimeMillis
+    const { image } = slot.spec
     const terminated = yield* runOnce(context, slot, run > 0)
     const { containerID, exitCode } = terminated
     const ready = slot.role === "init" && exitCode === 0
     yield* context.report(slot, { ready, started: false, state: { terminated }, containerID }, undefined)
     const { metadata, spec } = context.pod()
-    if (context.stopping() || !restarts(policyOf(slot.role, spec.restartPolicy), exitCode)) return exitCode
+    const changed = image !== slot.spec.image
+    if (context.stopping() || (!changed && !restarts(slot.role, spec.restartPolicy, exitCode))) return exitCode
     if (((yield* Clock.currentTimeMillis) - began) / 1000 > backOffForgotten) pause = backOffStart
     // The first restart is at once, after the moment that the kubelet takes to notice; from the second on it waits.
-    if (run === 0) yield* Effect.sleep("1 second")
+    if (run === 0 || changed) yield* Effect.sleep("1 second")
     else {
       const who = `${metadata.name}_${metadata.namespace ?? ""}(${metadata.uid})`
       yield* context.note("Warning", "BackOff", `Back-off restarting failed container ${name} in pod ${who}`, name)
       const message = `back-off ${duration(pause)} restarting failed container=${name} pod=${who}`
       const state = { waiting: { reason: "CrashLoopBackOff", message } }
       yield* context.report(slot, { lastState: { terminated }, state }, undefined)
-      yield* Effect.sleep(`${pause} seconds`)
+      yield* waitFor(slot, pause)
       pause = Math.min(pause * 2, backOffLimit)
     }
     const restartCount = slot.status.restartCount + 1
     yield* context.report(slot, { lastState: { terminated }, restartCount }, undefined)
   }
-})
-
-/** Before anything has happened to it. */
-export const waitingStatus = ({ image, name }: Container, reason: string): ContainerStatus => ({
-  name,
-  state: { waiting: { reason } },
-  lastState: {},
-  ready: false,
-  started: false,
-  restartCount: 0,
-  image,
-  imageID: ""
 })

@@ -5,15 +5,27 @@ import { type Container } from "./Objects.ts"
 
 /** The image is not there; `reason` is that of the container's waiting state. */
 export class PullFailed extends Data.TaggedError("PullFailed")<{
-  readonly reason: "ErrImagePull" | "ErrImageNeverPull"
+  readonly reason: "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName"
   readonly message: string
 }> {}
+
+/** A reference of the distribution project: host, lower-case path, tag, digest. */
+const part = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
+const reference = new RegExp(
+  `^(?:[a-zA-Z0-9.-]+(?::\\d+)?/)?${part}(?:/${part})*(?::\\w[\\w.-]{0,127})?(?:@[\\w+.-]+:[0-9a-fA-F]+)?$`
+)
 
 type Note = (type: "Normal" | "Warning", reason: string, message: string) => Effect.Effect<void>
 
 /** `EnsureImageExists`: every image that can be pulled was there before for whoever does not ask for a pull. */
 export const ensureImage = Effect.fnUntraced(
   function*({ image, imagePullPolicy }: Container, again: boolean, note: Note) {
+    if (!reference.test(image)) {
+      const invalid = `couldn't parse image name "${image}": invalid reference format`
+      const message = `Failed to apply default image tag "${image}": ${invalid}`
+      yield* note("Warning", "InspectFailed", message)
+      return yield* new PullFailed({ reason: "InvalidImageName", message })
+    }
     const error = pullError(image)
     if (imagePullPolicy === "Never" && error !== undefined) {
       const message = `Container image "${image}" is not present with pull policy of Never`

@@ -5,13 +5,12 @@ import { type ContainerLog } from "./ContainerLog.ts"
 import { type Events } from "./Events.ts"
 import { inform } from "./Informer.ts"
 import { nodeName, type NodeObject, withReachability } from "./Node.ts"
+import { type KubeletOptions, type NodeContext } from "./NodeContext.ts"
 import { type Pod } from "./Objects.ts"
-import { withCondition } from "./PodStatus.ts"
-import { type KubeletOptions, makePodWorker, type NodeContext, type PodWorker } from "./PodWorker.ts"
+import { isFinal, withCondition } from "./PodStatus.ts"
+import { makePodWorker, type PodWorker } from "./PodWorker.ts"
 import { startScheduler } from "./Scheduler.ts"
 import { type Change, type Store } from "./Store.ts"
-
-export type { KubeletOptions } from "./PodWorker.ts"
 
 export interface Kubelet {
   /** The container's present run, or nothing while it is not running. */
@@ -32,8 +31,6 @@ const evictionGrace = 1
 
 /** What a pod may wait for. */
 const awaited = new Set(["configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims"])
-
-const isOver = ({ status: { phase } }: Pod) => phase === "Failed" || phase === "Succeeded"
 
 /** A cluster of one node: its scheduler comes with it. */
 export const makeKubelet = (options: KubeletOptions): Effect.Effect<Kubelet, never, Scope.Scope> =>
@@ -74,7 +71,7 @@ export const makeKubelet = (options: KubeletOptions): Effect.Effect<Kubelet, nev
         if (pod.spec.nodeName !== nodeName) return Effect.void
         const worker = workers.get(pod.metadata.uid)
         if (worker !== undefined) return worker.update(pod)
-        return isOver(pod) ? Effect.void : begin(pod)
+        return isFinal(pod.status.phase) ? Effect.void : begin(pod)
       })
 
     /** In the background: the end of one pod must not keep the others waiting. */
@@ -145,7 +142,7 @@ const controlNode = Effect.fnUntraced(function*(store: Store, events: Events, lo
   const { items } = yield* store.list("pods", undefined)
   for (const pod of items) {
     const { name, namespace = "", uid } = pod.metadata
-    if (pod.spec.nodeName !== nodeName || isOver(pod)) continue
+    if (pod.spec.nodeName !== nodeName || isFinal(pod.status.phase)) continue
     yield* Effect.ignore(store.update("pods", namespace, name, (current) => {
       const ready = current.status.conditions?.find(({ type }) => type === "Ready")
       if (current.metadata.uid !== uid || ready?.status !== "True") return current

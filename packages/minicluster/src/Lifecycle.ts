@@ -1,7 +1,8 @@
 /** How containers end: their preStop hooks, SIGTERM, the grace period, SIGKILL, and who of a pod goes first. */
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber, Latch, Queue } from "effect"
 import { type ActionFailed } from "./Actions.ts"
 import { type RunningContainer } from "./Container.ts"
+import { preStopOf, type Slot } from "./Slot.ts"
 
 /** Whatever hooks and other containers took of the grace period: so much is left after SIGTERM (`killContainer`). */
 const minimumSeconds = 2
@@ -54,3 +55,53 @@ export const turnOf = (containers: ReadonlyArray<Stoppable>, index: number): Eff
   containers[index]?.sidecar === true
     ? Effect.forEach(containers.slice(index + 1), ({ ended }) => ended, { concurrency: "unbounded", discard: true })
     : Effect.void
+
+/** Completes `seconds` from now, or so long after a later and shorter wish: an end can be hastened and not put off. */
+const countdown = (seconds: number, hastened: Queue.Dequeue<number>): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (start) => {
+    const until = (deadline: number): Effect.Effect<void> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.raceFirst(
+          Effect.sleep(Math.max(0, deadline - now)),
+          Effect.flatMap(Queue.take(hastened), (wish) =>
+            Effect.flatMap(Clock.currentTimeMillis, (later) => until(Math.min(deadline, later + wish * 1000))))
+        ))
+    return until(start + seconds * 1000)
+  })
+
+export interface StopAllOptions {
+  /** In the order of the spec, init containers first. */
+  readonly slots: ReadonlyArray<Slot>
+  readonly loops: ReadonlyMap<string, Fiber.Fiber<unknown>>
+  readonly seconds: number
+  /** Shorter grace periods that somebody asks for meanwhile. */
+  readonly hastened: Queue.Dequeue<number>
+  readonly note: (
+    type: "Normal" | "Warning",
+    reason: string,
+    message: string,
+    container: string
+  ) => Effect.Effect<void>
+}
+
+/** Ends whatever of a pod runs, each in its turn, within the grace period; lets go of what waits for a start. */
+export const stopAll = Effect.fnUntraced(function*({ hastened, loops, note, seconds, slots }: StopAllOptions) {
+  const over = yield* Latch.make()
+  const timer = yield* Effect.forkChild(Effect.andThen(countdown(seconds, hastened), over.open))
+  const idle = slots.flatMap(({ running, spec }) => running === undefined ? loops.get(spec.name) ?? [] : [])
+  const running = slots.flatMap((slot) => slot.running === undefined ? [] : [{ slot, container: slot.running }])
+  const order = running.map(({ container, slot }) => ({ sidecar: slot.role === "sidecar", ended: container.exitCode }))
+  const stops = running.map(({ container, slot }, index) =>
+    stopContainer({
+      container,
+      preStop: preStopOf(slot, container),
+      expired: over.await,
+      turn: turnOf(order, index),
+      note: (...event) => note(...event, slot.spec.name),
+      why: `Stopping container ${slot.spec.name}`
+    })
+  )
+  yield* Effect.all([Fiber.interruptAll(idle), ...stops], { concurrency: "unbounded", discard: true })
+  yield* Fiber.interrupt(timer)
+  yield* Effect.forEach(loops.values(), Fiber.await, { discard: true })
+})

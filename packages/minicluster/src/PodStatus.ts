@@ -82,6 +82,8 @@ export const podPhase = (spec: PodSpec, statuses: Statuses, ended = false): PodP
   return spec.restartPolicy === "Never" ? "Failed" : "Running"
 }
 
+export const isFinal = (phase: PodPhase): boolean => phase === "Failed" || phase === "Succeeded"
+
 type NextCondition = Pick<PodCondition, "type" | "status" | "reason" | "message">
 
 /** A condition as it is now; the time of transition stays while the status does. */
@@ -163,7 +165,9 @@ const conditionsOf = (pod: Pod, view: PodView, phase: PodPhase, now: number): Re
 
 /** The whole status of a pod that a node has taken. */
 export const podStatus = (pod: Pod, view: PodView, now: number): PodStatus => {
-  const phase = view.ended && view.failure !== undefined ? "Failed" : podPhase(pod.spec, view, view.ended)
+  const counted = view.failure === undefined || !view.ended ? podPhase(pod.spec, view, view.ended) : "Failed"
+  // A pod is said to have ended only when the node is done with it, all in one write.
+  const phase = isFinal(counted) && !view.ended ? pod.status.phase : counted
   return {
     ...pod.status,
     phase,

@@ -3,50 +3,17 @@ import { Clock, Effect, Fiber, FiberHandle, Latch, Queue, type Scope, Semaphore 
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
-import { act } from "./Actions.ts"
-import { type RunningContainer, RuntimeError } from "./Container.ts"
+import { RuntimeError } from "./Container.ts"
 import { makeContainerLog } from "./ContainerLog.ts"
-import { containerLoop, type PodContext, type Role, type Slot, waitingStatus } from "./ContainerLoop.ts"
+import { containerLoop, type PodContext, restartChanged } from "./ContainerLoop.ts"
 import { resolveEnvironment } from "./Environment.ts"
-import { type Events } from "./Events.ts"
-import { type Isolation } from "./Isolation.ts"
-import { stopContainer, turnOf } from "./Lifecycle.ts"
+import { stopAll } from "./Lifecycle.ts"
 import { mountsOf } from "./Mounts.ts"
+import { type NodeContext } from "./NodeContext.ts"
 import { type EphemeralContainer, type Pod } from "./Objects.ts"
 import { isSidecar, podStatus, withCondition } from "./PodStatus.ts"
-import { type Store } from "./Store.ts"
+import { type Role, type Slot, waitingStatus } from "./Slot.ts"
 import { prepareVolumes, type Volumes } from "./Volumes.ts"
-
-export interface KubeletOptions {
-  readonly store: Store
-  readonly events: Events
-  readonly isolation: Isolation
-  /** Where the pods' folders are made. */
-  readonly directory: string
-  /** Where persistent volume claims have their folders, each by its uid. */
-  readonly claims: string
-  /** The folder that hostPath volumes are confined to; without one there are none. */
-  readonly hostPath: string | undefined
-  /** What each container finds in its environment about the cluster. */
-  readonly environment: Readonly<Record<string, string>>
-  /** A service account's token for a pod. */
-  readonly token: (
-    pod: Pod,
-    request: { readonly audience: string | undefined; readonly expirationSeconds: number | undefined }
-  ) => Effect.Effect<string>
-  /** The authority's certificate, PEM. */
-  readonly authority: string
-}
-
-/** What the node's workers share. */
-export interface NodeContext extends KubeletOptions {
-  /** Open while the API server can be reached. */
-  readonly reachable: Latch.Latch
-  /** A few containers at a time are started. */
-  readonly starts: Semaphore.Semaphore
-  /** Completes at the next change of an object in the namespace that a pod may wait for. */
-  readonly objectChanged: (namespace: string) => Effect.Effect<void>
-}
 
 /** Why the node ends a pod by itself. */
 export interface Failure {
@@ -70,19 +37,6 @@ export interface PodWorker {
 }
 
 const past = "Pod was active on the node longer than the specified deadline"
-
-/** Completes `seconds` from now, or so long after a later and shorter wish: an end can be hastened and not put off. */
-const countdown = (seconds: number, hastened: Queue.Dequeue<number>): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (start) => {
-    const until = (deadline: number): Effect.Effect<void> =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.raceFirst(
-          Effect.sleep(Math.max(0, deadline - now)),
-          Effect.flatMap(Queue.take(hastened), (wish) =>
-            Effect.flatMap(Clock.currentTimeMillis, (later) => until(Math.min(deadline, later + wish * 1000))))
-        ))
-    return until(start + seconds * 1000)
-  })
 
 export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, first: Pod) {
   const { name, namespace = "", uid } = first.metadata
@@ -111,6 +65,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
       spec,
       log: yield* makeContainerLog,
       started: yield* Latch.make(),
+      renewed: yield* Latch.make(),
       status: waitingStatus(spec, reason),
       running: undefined
     }
@@ -189,15 +144,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
   })
 
   const prepare: Effect.Effect<Volumes, never, Scope.Scope> = Effect.suspend(() =>
-    prepareVolumes({
-      store,
-      pod,
-      directory,
-      claims: node.claims,
-      hostPath: node.hostPath,
-      token: node.token,
-      authority: node.authority
-    })
+    prepareVolumes({ ...node, pod, directory })
   ).pipe(
     Effect.catchTag(
       "VolumeError",
@@ -232,39 +179,6 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
     yield* Effect.forEach(fibers, Fiber.join, { discard: true })
   })
 
-  /** Ends whatever runs, each in its turn, within the grace period; what does not run any more is let go of. */
-  const endAll = Effect.fnUntraced(function*(seconds: number) {
-    const order = slotsOf("init", "sidecar", "main", "ephemeral")
-    const running = order.flatMap((slot) => slot.running === undefined ? [] : [{ slot, container: slot.running }])
-    const over = yield* Latch.make()
-    const timer = yield* Effect.forkChild(Effect.andThen(countdown(seconds, graces), over.open))
-    const idle = order.filter(({ running }) => running === undefined)
-      .flatMap(({ spec }) => loops.get(spec.name) ?? [])
-    const stoppable = running.map(({ container, slot }) => ({
-      sidecar: slot.role === "sidecar",
-      ended: container.exitCode
-    }))
-    const stop = (
-      { container, slot }: { readonly container: RunningContainer; readonly slot: Slot },
-      index: number
-    ) => {
-      const preStop = slot.spec.lifecycle?.preStop
-      return stopContainer({
-        container,
-        preStop: preStop === undefined ? undefined : act(preStop, slot.spec, container),
-        expired: over.await,
-        turn: turnOf(stoppable, index),
-        note: (...event) => note(...event, slot.spec.name),
-        why: `Stopping container ${slot.spec.name}`
-      })
-    }
-    yield* Effect.all([Fiber.interruptAll(idle), Effect.forEach(running, stop, { concurrency: "unbounded" })], {
-      concurrency: "unbounded"
-    })
-    yield* Fiber.interrupt(timer)
-    yield* Effect.forEach(loops.values(), Fiber.await, { discard: true })
-  })
-
   const lifeAndEnd = Effect.scoped(Effect.gen(function*() {
     yield* Effect.addFinalizer(() =>
       Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined))
@@ -275,7 +189,8 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
     const seconds = yield* Effect.raceFirst(Queue.take(graces), natural)
     stopping = true
     yield* Fiber.interrupt(living)
-    yield* endAll(seconds)
+    const order = slotsOf("init", "sidecar", "main", "ephemeral")
+    yield* stopAll({ slots: order, loops, seconds, hastened: graces, note })
   }))
 
   const run = Effect.gen(function*() {
@@ -326,6 +241,18 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
       )
   yield* watchDeadline(first.spec.activeDeadlineSeconds)
 
+  /** The containers that have got another image; nothing else of a container can be changed. */
+  const changedSlots = ({ spec }: Pod) =>
+    [...(spec.initContainers ?? []), ...spec.containers].flatMap((container) => {
+      const slot = slots.get(container.name)
+      if (slot === undefined || slot.spec.image === container.image) return []
+      slot.spec = container
+      slot.status = { ...slot.status, image: container.image }
+      slot.renewed.openUnsafe()
+      return [slot]
+    })
+  const restart = (slot: Slot) => Effect.forkIn(restartChanged(context, slot), scope)
+
   const update = Effect.fnUntraced(function*(next: Pod) {
     const before = pod
     pod = next
@@ -342,6 +269,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
     if (!ended && before.spec.activeDeadlineSeconds !== next.spec.activeDeadlineSeconds) {
       yield* watchDeadline(next.spec.activeDeadlineSeconds)
     }
+    if (!stopping) yield* Effect.forEach(changedSlots(next), restart, { discard: true })
     yield* beginEphemeral
     yield* publish
   })

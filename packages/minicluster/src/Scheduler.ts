@@ -5,7 +5,7 @@ import { imageBehaviour } from "./Images.ts"
 import { inform } from "./Informer.ts"
 import { nodeLabels, nodeName, type NodeObject, nodeRoom, type Room, type Taint } from "./Node.ts"
 import { type Container, type Pod } from "./Objects.ts"
-import { isSidecar, withCondition } from "./PodStatus.ts"
+import { isFinal, isSidecar, withCondition } from "./PodStatus.ts"
 import { parseQuantity } from "./Quantity.ts"
 import { type Change, type Store } from "./Store.ts"
 
@@ -152,7 +152,7 @@ export const startScheduler = Effect.fnUntraced(function*(store: Store, events: 
 
   const see = (pod: Pod): Effect.Effect<void> =>
     Effect.suspend(() => {
-      if (pod.status.phase === "Failed" || pod.status.phase === "Succeeded") return leave(pod)
+      if (isFinal(pod.status.phase)) return leave(pod)
       if (pod.spec.nodeName !== undefined) {
         if (pod.spec.nodeName === nodeName) place(pod)
         return Effect.void

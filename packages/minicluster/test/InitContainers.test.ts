@@ -134,3 +134,31 @@ it.live("what a container is configured by may come later", () =>
     yield* node.until("env", isReady)
     yield* node.until("volume", isReady)
   }))
+
+it.live("a container that gets another image starts again with it, and at once where it was waiting for the old one", () =>
+  Effect.gen(function*() {
+    const node = yield* makeTestNode
+    const setImage = (name: string, image: string) =>
+      node.change(name, (pod) => ({
+        ...pod,
+        spec: { ...pod.spec, containers: pod.spec.containers.map((one) => ({ ...one, image })) }
+      }))
+    for (
+      const [name, image, reason] of [
+        ["missing", "kuberun.test/missing:v1", "ImagePullBackOff"],
+        ["invalid", "BusyBox:1", "InvalidImageName"]
+      ] as const
+    ) {
+      yield* node.create(name, { containers: [{ ...container("main"), image }] })
+      yield* node.until(name, (pod) => stateOf(pod, "main") === `waiting:${reason}`)
+      yield* setImage(name, "busybox:2")
+      yield* node.until(name, isReady)
+    }
+    yield* node.create("running", { restartPolicy: "Never" })
+    yield* node.until("running", isReady)
+    yield* setImage("running", "busybox:2")
+    const again = yield* node.until("running", (pod) => statusOf(pod, "main")?.restartCount === 1 && isReady(pod))
+    assert.strictEqual(statusOf(again, "main")?.image, "busybox:2")
+    assert.include(yield* node.eventsOf("running"), "Killing Container main definition changed, will be restarted")
+    for (const name of ["missing", "invalid", "running"]) yield* node.forceRemove(name)
+  }))

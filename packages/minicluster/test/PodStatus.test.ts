@@ -43,8 +43,7 @@ const viewOf = (pod: Pod, named: Readonly<Record<string, StateName>>, more: Part
 
 const pod = (restartPolicy: string, more: Partial<Pod["spec"]> = {}) =>
   podOf("pod", { restartPolicy, containers: [container("a"), container("b")], ...more })
-const phase = (of: Pod, named: Readonly<Record<string, StateName>>, more?: Partial<PodView>) =>
-  podStatus(of, viewOf(of, named, more), 0).phase
+const phase = (of: Pod, named: Readonly<Record<string, StateName>>) => podPhase(of.spec, viewOf(of, named))
 
 describe("a pod's phase", () => {
   it("is counted from its containers and its restart policy", () => {
@@ -107,6 +106,9 @@ describe("a pod's phase", () => {
     assert.deepStrictEqual([ended.phase, ended.reason, ended.message], ["Failed", "Evicted", failure.message])
     const ending = podStatus(pod("Always"), viewOf(pod("Always"), { a: "running", b: "running" }, { failure }), 0)
     assert.deepStrictEqual([ending.phase, ending.reason], ["Running", undefined])
+    const over = { a: "succeeded", b: "succeeded" } as const
+    assert.strictEqual(podStatus(pod("Never"), viewOf(pod("Never"), over), 0).phase, "Pending")
+    assert.strictEqual(podStatus(pod("Never"), viewOf(pod("Never"), over, { ended: true }), 0).phase, "Succeeded")
   })
 })
 

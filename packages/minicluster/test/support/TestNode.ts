@@ -14,8 +14,10 @@ import { makeStore } from "../../src/Store.ts"
 /** A script that ends when it is asked to, with `code`; `isUp` waits until it would. */
 export const idle = (name: string, code = 0) =>
   `trap 'exit ${code}' TERM; touch up-${name}; while :; do sleep 60 & wait; done`
-export const isUp = (name: string, then = "true") =>
-  ["sh", "-c", `while [ ! -e up-${name} ]; do sleep 0.01; done; ${then}`]
+export const isUp = (
+  name: string,
+  then = "true"
+) => ["sh", "-c", `while [ ! -e up-${name} ]; do sleep 0.01; done; ${then}`]
 
 export const container = (name: string, script = idle(name), more: object = {}) => ({
   name,

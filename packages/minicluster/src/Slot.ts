@@ -1,0 +1,54 @@
+/** A container's place in its pod: what it is to the pod, and what has become of it. */
+import { type Effect, type Latch } from "effect"
+import { act, type ActionFailed } from "./Actions.ts"
+import { type RunningContainer } from "./Container.ts"
+import { type ContainerLog } from "./ContainerLog.ts"
+import { type Container, type ContainerStatus, type EphemeralContainer } from "./Objects.ts"
+
+export type Role = "init" | "sidecar" | "main" | "ephemeral"
+
+/** Only its loop writes the status; the spec is replaced when the pod gets another image for it. */
+export interface Slot {
+  readonly role: Role
+  readonly log: ContainerLog
+  /** Open once the container counts as started for the first time: the next one's turn. */
+  readonly started: Latch.Latch
+  /** Open from the moment that the pod names another image for it until it is started with that. */
+  readonly renewed: Latch.Latch
+  spec: EphemeralContainer
+  status: ContainerStatus
+  running: RunningContainer | undefined
+}
+
+/** The restart policy of one container, which is not the pod's for each. */
+const policyOf = (role: Role, podPolicy: string): string => {
+  if (role === "ephemeral") return "Never"
+  if (role === "sidecar") return "Always"
+  return role === "init" && podPolicy === "Always" ? "OnFailure" : podPolicy
+}
+
+/** Whether a container is started again after an end. */
+export const restarts = (role: Role, podPolicy: string, exitCode: number): boolean => {
+  const policy = policyOf(role, podPolicy)
+  return policy === "Always" || (policy === "OnFailure" && exitCode !== 0)
+}
+
+export const preStopOf = (
+  { spec }: Slot,
+  container: RunningContainer
+): Effect.Effect<void, ActionFailed> | undefined => {
+  const hook = spec.lifecycle?.preStop
+  return hook === undefined ? undefined : act(hook, spec, container)
+}
+
+/** Before anything has happened to it. */
+export const waitingStatus = ({ image, name }: Container, reason: string): ContainerStatus => ({
+  name,
+  state: { waiting: { reason } },
+  lastState: {},
+  ready: false,
+  started: false,
+  restartCount: 0,
+  image,
+  imageID: ""
+})
