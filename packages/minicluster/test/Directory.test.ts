@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { make, type Minicluster } from "@kuberun/minicluster"
 import { Effect, Exit, Schedule, Scope } from "effect"
 import { spawn } from "node:child_process"
 import {
@@ -19,6 +20,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { makeDirectory, removeFolder } from "../src/Directory.ts"
+import { call, outputOf, podBody, pods, runningPod, textAt, until } from "./support/Client.ts"
 
 /** A folder of the test's own, for clusters to have theirs in. */
 const parentFolder = Effect.acquireRelease(
@@ -26,23 +28,31 @@ const parentFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const neighbour = (parent: string) =>
+/** Another process: the first line that it prints, and its end by SIGKILL. */
+const another = (script: string, argument: string, temporary: string) =>
   Effect.acquireRelease(
-    Effect.callback<{ readonly folder: string; readonly kill: Effect.Effect<void> }>((resume) => {
+    Effect.callback<{ readonly line: string; readonly kill: Effect.Effect<void> }>((resume) => {
       const child = spawn(process.execPath, [
         "--conditions=@kuberun/source",
-        fileURLToPath(new URL("support/Neighbour.ts", import.meta.url)),
-        parent
-      ], { stdio: ["ignore", "pipe", "inherit"] })
+        fileURLToPath(new URL(`support/${script}`, import.meta.url)),
+        argument
+      ], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, TMPDIR: temporary } })
       const kill = Effect.callback<void>((resume) => {
         if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
         child.once("exit", () => resume(Effect.void))
         child.kill("SIGKILL")
       })
-      child.stdout.once("data", (line) => resume(Effect.succeed({ folder: String(line).trim(), kill })))
+      let line = ""
+      child.stdout.on("data", (piece) => {
+        line += String(piece)
+        if (line.endsWith("\n")) resume(Effect.succeed({ line: line.trim(), kill }))
+      })
     }),
     ({ kill }) => kill
   )
+
+const neighbour = (parent: string) =>
+  Effect.map(another("Neighbour.ts", parent, tmpdir()), ({ kill, line }) => ({ folder: line, kill }))
 
 const gone = (...folders: ReadonlyArray<string>) =>
   Effect.sync(() => folders.filter((folder) => existsSync(folder))).pipe(
@@ -131,6 +141,49 @@ describe("the cluster's folder", () => {
       yield* makeDirectory(parent)
       yield* gone(...leftovers)
       for (const folder of kept) assert.isTrue(existsSync(folder), folder)
+    }))
+
+  it.live("of a whole cluster that was killed, claims and all, is removed by the next start of one", () =>
+    Effect.gen(function*() {
+      const parent = yield* parentFolder
+      const victim = yield* another("Victim.ts", "namespaces", parent)
+      const cluster: Minicluster = JSON.parse(victim.line)
+      yield* call(cluster, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", {
+        body: {
+          metadata: { name: "data" },
+          spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Mi" } } }
+        }
+      })
+      const path = "/mnt/data"
+      const container = {
+        name: "main",
+        image: "busybox",
+        command: ["sh", "-c", `mkdir ${path}/made; chmod 500 ${path}/made; echo >home; trap '' TERM; sleep 1000`],
+        volumeMounts: [{ name: "data", mountPath: path }]
+      }
+      const volumes = [{ name: "data", persistentVolumeClaim: { claimName: "data" } }]
+      yield* call(cluster, "POST", pods, { body: podBody("a", "", { containers: [container], volumes }) })
+      yield* until(cluster, `${pods}/a`, ({ body }) => textAt(body, "status", "phase") === "Running")
+      const [left = ""] = readdirSync(parent)
+      yield* victim.kill
+      assert.isTrue(existsSync(join(parent, left, "claims")))
+      const scope = yield* Scope.make()
+      yield* Scope.provide(make({ directory: parent }), scope)
+      yield* gone(join(parent, left))
+      assert.strictEqual(readdirSync(parent).length, 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(readdirSync(parent), [])
+    }))
+
+  it.live("is made in the one that is given, and a pod's goes with its pod", () =>
+    Effect.gen(function*() {
+      const parent = yield* parentFolder
+      const cluster = yield* make({ directory: parent })
+      yield* runningPod(cluster, podBody("inside"))
+      const folder = (yield* outputOf(cluster, "inside", "pwd")).trim()
+      assert.isTrue(folder.startsWith(join(parent, "minicluster-")) && existsSync(folder), folder)
+      yield* call(cluster, "DELETE", `${pods}/inside?gracePeriodSeconds=0`)
+      yield* gone(folder)
     }))
 
   it.live("is each cluster's own when many start at once, and all of them sweep", () =>
