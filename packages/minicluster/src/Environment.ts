@@ -39,9 +39,10 @@ export const textsOf = (
       store.get("secrets", namespace, name),
       ({ data = {} }) => Object.fromEntries(Object.entries(data).map(([key, value]) => [key, text(value)]))
     )
-  return Effect.catch(
-    found,
-    () => optional === true ? Effect.succeed(undefined) : new ConfigError({ message: `${kind} "${name}" not found` })
+  return found.pipe(
+    Effect.catch(() =>
+      optional === true ? Effect.succeed(undefined) : new ConfigError({ message: `${kind} "${name}" not found` })
+    )
   )
 }
 
@@ -94,7 +95,7 @@ export const resolveEnvironment = Effect.fnUntraced(
       return yield* new ConfigError({ message: `couldn't find key ${ref.key} in ${called} ${namespace}/${ref.name}` })
     })
     // A pod's address and labels may be newer than what the caller began with.
-    const current = yield* Effect.catch(store.get("pods", namespace, podName), () => Effect.succeed(pod))
+    const current = yield* store.get("pods", namespace, podName).pipe(Effect.catch(() => Effect.succeed(pod)))
     const valueOf = Effect.fnUntraced(function*({ value = "", valueFrom }: EnvVar) {
       if (value !== "" || valueFrom === undefined) return expand(value, { ...base, ...result })
       const { configMapKeyRef, fieldRef, resourceFieldRef, secretKeyRef } = valueFrom

@@ -68,15 +68,16 @@ const keyedFiles = Effect.fnUntraced(function*(
       ...Object.entries(data).map(([key, value]) => [key, Buffer.from(value)] as const),
       ...decoded(binaryData)
     ])
-  const found = yield* Effect.catch(object, () => {
+  const found = yield* object.pipe(Effect.catch(() => {
     if (kind === "configmap" && name === "kube-root-ca.crt") {
       return Effect.succeed([["ca.crt", Buffer.from(authority)] as const])
     }
     return optional ? Effect.succeed([]) : refuse(`${kind} "${name}" not found`)
-  })
+  }))
   const contents = new Map(found)
   const files = new Map<string, FileContent>()
-  for (const { key, mode: own = mode, path } of items ?? found.map(([key]) => ({ key, path: key }) as KeyToPath)) {
+  const all: ReadonlyArray<KeyToPath> = found.map(([key]) => ({ key, path: key }))
+  for (const { key, mode: own = mode, path } of items ?? all) {
     const bytes = contents.get(key)
     if (bytes !== undefined) files.set(path, { bytes, mode: own })
     else if (!optional) {
@@ -222,9 +223,8 @@ export const prepareVolumes = Effect.fnUntraced(
       const own = join(options.directory, "volumes", volume.name)
       const { persistentVolumeClaim: claim } = volume
       if (claim !== undefined) {
-        const found = yield* Effect.catch(
-          store.get("persistentvolumeclaims", namespace, claim.claimName),
-          () => refuse(`persistentvolumeclaim "${claim.claimName}" not found`)
+        const found = yield* store.get("persistentvolumeclaims", namespace, claim.claimName).pipe(
+          Effect.catch(() => refuse(`persistentvolumeclaim "${claim.claimName}" not found`))
         )
         const path = join(options.claims, found.metadata.uid)
         yield* writable(path)

@@ -3,7 +3,7 @@ import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { Buffer } from "node:buffer"
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { makeContainerLog } from "../src/ContainerLog.ts"
+import { type ContainerLog, makeContainerLog } from "../src/ContainerLog.ts"
 import { detectIsolation } from "../src/Isolation.ts"
 import { shortcomings } from "../src/Program.ts"
 import { outputIn, podOf, specOf, started, temporaryFolder, textOf, until } from "./support/Container.ts"
@@ -133,7 +133,7 @@ describe("a container's mounts", () => {
     }))
 })
 
-const logged = (log: import("../src/ContainerLog.ts").ContainerLog) =>
+const logged = (log: ContainerLog) =>
   Effect.map(Stream.runCollect(log.read()), (pieces) => Buffer.concat(pieces).toString())
 
 describe("a container's programs", () => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { Buffer } from "node:buffer"
 import {
   existsSync,
@@ -41,7 +41,7 @@ interface World {
 }
 
 const world = (volumes: ReadonlyArray<Volume>, options: Partial<VolumeOptions> = {}, spec: Partial<Pod["spec"]> = {}) =>
-  Effect.gen(function*(): Effect.fn.Return<World, never, import("effect").Scope.Scope> {
+  Effect.gen(function*(): Effect.fn.Return<World, never, Scope.Scope> {
     const store = yield* makeStore()
     const folder = yield* temporaryFolder
     yield* Effect.orDie(Effect.gen(function*() {

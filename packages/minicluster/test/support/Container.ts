@@ -74,7 +74,8 @@ export const textOf = (source: ByteSource | undefined): Effect.Effect<string> =>
 export const until = (source: ByteSource | undefined, mark: string): Effect.Effect<string> =>
   Effect.gen(function*() {
     let text = ""
-    while (source !== undefined && !text.includes(mark)) {
+    if (source === undefined) return text
+    while (!text.includes(mark)) {
       const bytes = yield* source.read
       if (bytes === undefined) return text
       text += Buffer.from(bytes).toString()
