@@ -152,18 +152,18 @@ const policyRule = (isNamespaced: boolean): Rule.Rule => (value, at) => {
 }
 const role = (isNamespaced: boolean) => Rule.fields({ rules: Rule.each(policyRule(isNamespaced)) })
 
-const named = Rule.needed(Rule.strictly(Names.segment))
+const person = Rule.fields({ name: Rule.needed(), apiGroup: Rule.exactly(rbac) })
 const subjects: Rule.Table = {
   ServiceAccount: Rule.fields({ name: Rule.needed(Rule.strictly(Names.subdomain)), apiGroup: Rule.exactly("") }),
-  User: Rule.fields({ name: Rule.needed(), apiGroup: Rule.exactly(rbac) }),
-  Group: Rule.fields({ name: Rule.needed(), apiGroup: Rule.exactly(rbac) })
+  User: person,
+  Group: person
 }
 const binding = (isNamespaced: boolean) =>
   Rule.fields({
     roleRef: Rule.fields({
       apiGroup: Rule.exactly(rbac),
       kind: Rule.exactly(...(isNamespaced ? ["Role", "ClusterRole"] : ["ClusterRole"])),
-      name: named
+      name: Rule.needed(Rule.strictly(Names.segment))
     }),
     subjects: Rule.each((subject, at) => {
       const { kind, namespace } = fieldsOf(subject)

@@ -124,3 +124,28 @@ describe("an object's metadata", () => {
       ])
     }))
 })
+
+describe("a name", () => {
+  it.effect("is good up to its limit, and of its own signs", () =>
+    Effect.sync(() => {
+      const x = (count: number) => "x".repeat(count)
+      const cases = [
+        [Names.label, ["a", "0-9", x(63)], ["", "-a", "a-", "A", "a_b", "a\n", x(64)]],
+        [Names.subdomain, ["a.b-c.0", x(253)], ["", ".a", "a..b", "a.-b", x(254)]],
+        [Names.key, ["A_b.c", x(63), `${x(253)}/${x(63)}`], ["", "a/", x(64), `${x(254)}/a`, "a/b/c"]],
+        [Names.labelValue, ["", "A_b.c", x(63)], ["-", "a b", x(64)]],
+        [Names.configKey, [".a", "_", x(253)], ["", ".", "..", "..a", "a/b", x(254)]],
+        [Names.variable, ["a b", "1", "$"], ["=", "a=b", "\t", "ä"]],
+        [Names.port, ["http", "a-1", x(15)], ["", "1", "-a", "a-", "a--b", "A", x(16)]],
+        [Names.header, ["X-A"], ["", "a b"]],
+        [Names.address, ["10.0.0.1", "::1"], ["", "10.0.0", "x"]],
+        [Names.segment, ["a:b c"], [".", "..", "a/b", "a%b"]],
+        [Names.file, ["a/b", "a..b"], ["/a", "a/../b", "..", "..a"]],
+        [Names.descending, ["a/b", "..a"], ["/a", "../a"]]
+      ] as const
+      for (const [faults, good, bad] of cases) {
+        for (const name of good) assert.deepStrictEqual(faults(name), [], name)
+        for (const name of bad) assert.isNotEmpty(faults(name), name)
+      }
+    }))
+})

@@ -90,6 +90,11 @@ describe("a pod that is admitted", () => {
         assert.strictEqual(yield* volumes({ serviceAccountName: "shy", automountServiceAccountToken: true }), 1)
         const pod = yield* admit(store, "pods", podOf({ containers: [container()], serviceAccountName: "shy" }), user)
         assert.deepStrictEqual(at(pod, "spec", "imagePullSecrets"), [{ name: "s" }])
+        const own = { serviceAccountName: "shy", imagePullSecrets: [{ name: "own" }] }
+        const proud = yield* admit(store, "pods", podOf({ containers: [container()], ...own }), user)
+        assert.deepStrictEqual(at(proud, "spec", "imagePullSecrets"), own.imagePullSecrets)
+        const plain = yield* admit(store, "pods", podOf({ containers: [container()] }), user)
+        assert.notProperty(at(plain, "spec"), "imagePullSecrets")
       })
     ))
 

@@ -483,6 +483,12 @@ describe("a pod", () => {
 
   judged("may ask for nothing, and let a hook sleep for as long as its grace", [
     [withContainer({ resources: { limits: { cpu: 0 } }, ports: [{ containerPort: 1, hostPort: 0 }] }), []],
+    [
+      withContainer({ ports: [{ containerPort: 65_535 }], securityContext: { runAsUser: 2 ** 32 - 1 } }, {
+        activeDeadlineSeconds: 2 ** 31 - 1
+      }),
+      []
+    ],
     [withContainer({ lifecycle: { preStop: { sleep: { seconds: 30 } } } }), []],
     [withContainer({ volumeMounts: [{ mountPath: "/m" }] }), [
       "spec.containers[0].volumeMounts[0].name: Required value",
@@ -646,6 +652,16 @@ const mutations = {
   mutations: Schema.Array(Schema.Tuple([natural(10_000), natural(odd.length - 1)])).check(Schema.isMaxLength(4))
 }
 
+const reasons: Readonly<Record<string, string>> = {
+  "Required value": "FieldValueRequired",
+  "Invalid value": "FieldValueInvalid",
+  "Unsupported value": "FieldValueNotSupported",
+  "Duplicate value": "FieldValueDuplicate",
+  "Not found": "FieldValueNotFound",
+  "Forbidden": "FieldValueForbidden",
+  "Too long": "FieldValueTooLong"
+}
+
 describe("any pod", () => {
   const whole = { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, labels: { a: "b" } }, spec: rich }
   const mutated = (list: ReadonlyArray<readonly [number, number]>): KubeObject =>
@@ -660,9 +676,11 @@ describe("any pod", () => {
     ({ mutations }) =>
       Effect.sync(() => {
         const pod = withDefaults("pods", mutated(mutations))
-        for (const { field, message } of [...createCauses("pods", pod), ...updateCauses("pods", pod, podOf(rich))]) {
+        for (
+          const { field, message, reason } of [...createCauses("pods", pod), ...updateCauses("pods", pod, podOf(rich))]
+        ) {
           assert.match(field, /^(metadata|spec)\b/)
-          assert.notStrictEqual(message, "")
+          assert.strictEqual(reason, reasons[/^[A-Za-z ]+/.exec(message)?.[0] ?? ""], message)
         }
       }),
     { arbitrary: { runs: 500 } }

@@ -89,6 +89,7 @@ describe("a secret", () => {
     [{ type: "kubernetes.io/basic-auth", stringData: { password: "" } }, []],
     [{ type: "kubernetes.io/ssh-auth" }, ["data[ssh-privatekey]: Required value"]],
     [{ type: "example.com/own" }, []],
+    [{ stringData: { "..": "" } }, ["data[..]: Invalid value: \"..\": must not be '..'"]],
     [{ stringData: { a: "x".repeat(mebibyte) } }, []],
     [{ stringData: { a: "x".repeat(mebibyte + 1) } }, ["data: Too long: may not be more than 1048576 bytes"]]
   ])
@@ -136,6 +137,8 @@ describe("a claim of a volume", () => {
 
   judged("says how much, and who may have it", "persistentvolumeclaims", [
     [claimOf("1Gi"), []],
+    [claimOf("1Gi", { accessModes: ["ReadWriteMany", "ReadOnlyMany"] }), []],
+    [claimOf("1Gi", { accessModes: ["ReadWriteOncePod"] }), []],
     [{ spec: {} }, [
       "spec.accessModes: Required value: at least 1 access mode is required",
       "spec.resources[storage]: Required value"
@@ -221,6 +224,23 @@ describe("a binding", () => {
       "subjects[0].namespace: Required value",
       "subjects[1].kind: Unsupported value: \"Robot\": supported values: \"ServiceAccount\", \"User\", \"Group\"",
       "subjects[2].name: Required value"
+    ]]
+  ])
+
+  judged("is for people of the one group that has people", "rolebindings", [
+    [{
+      roleRef: { kind: "User", name: "r", apiGroup: "example.com" },
+      subjects: [{ kind: "Group", name: "g", apiGroup: "example.com" }, {
+        kind: "ServiceAccount",
+        name: "A",
+        apiGroup: group
+      }]
+    }, [
+      `roleRef.apiGroup: Unsupported value: "example.com": supported values: "${group}"`,
+      "roleRef.kind: Unsupported value: \"User\": supported values: \"Role\", \"ClusterRole\"",
+      `subjects[0].apiGroup: Unsupported value: "example.com": supported values: "${group}"`,
+      "subjects[1].name: Invalid value: \"A\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+      `subjects[1].apiGroup: Unsupported value: "${group}": supported values: ""`
     ]]
   ])
 
