@@ -1,9 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { layer as clusterLayer, MiniclusterService } from "@kuberun/minicluster"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
 import { type ContainerLog, type LogOptions, makeContainerLog } from "../src/ContainerLog.ts"
 import { logOptions } from "../src/PodLog.ts"
+import { at, call, podBody, pods, runningPod, textAt, until } from "./support/Client.ts"
 
 const bytes = (text: string) => Buffer.from(text)
 const read = (log: ContainerLog, options?: LogOptions) =>
@@ -130,4 +132,48 @@ describe("what is asked of a log", () => {
         assert.deepStrictEqual([status.code, status.message], [code, message])
       }))
   }
+})
+
+layer(clusterLayer(), { excludeTestServices: true })("a pod's log over the API", (it) => {
+  it.effect("is of the present run or of the one before, and as much of it as is asked for", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const script = "[ -e there ] && { echo second; echo 2nd; exec sleep 1000; }; touch there; echo first; exit 1"
+      yield* runningPod(cluster, podBody("fresh"))
+      yield* call(cluster, "POST", pods, { body: podBody("again", script) })
+      yield* until(
+        cluster,
+        `${pods}/again`,
+        ({ body }) =>
+          textAt(body, "status", "containerStatuses", 0, "restartCount") === "1" &&
+          at(body, "status", "containerStatuses", 0, "state", "running") !== undefined
+      )
+      const log = (query: string, pod = "again") =>
+        Effect.map(
+          call(cluster, "GET", `${pods}/${pod}/log?${query}`),
+          ({ body, code, text }) => code === 200 ? text : [code, textAt(body, "message")]
+        )
+      yield* until(cluster, `${pods}/again/log`, ({ text }) => text === "second\n2nd\n")
+      assert.strictEqual(yield* log("previous=true"), "first\n")
+      assert.strictEqual(yield* log("tailLines=1&container=main"), "2nd\n")
+      assert.match(String(yield* log("timestamps=true&limitBytes=31")), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z $/)
+      assert.strictEqual(yield* log("sinceSeconds=1000"), "second\n2nd\n")
+      assert.deepStrictEqual(yield* log("previous=true", "fresh"), [
+        400,
+        `previous terminated container "main" in pod "fresh" not found`
+      ])
+      assert.deepStrictEqual(yield* log("container=x"), [400, "container x is not valid for pod again"])
+      assert.deepStrictEqual(yield* log("sinceSeconds=0"), [
+        422,
+        `PodLogOptions "again" is invalid: sinceSeconds: Invalid value: 0: must be greater than 0`
+      ])
+    }))
+
+  it.effect("is refused while the image cannot be had", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      yield* call(cluster, "POST", pods, { body: podBody("missing", "", {}, "kuberun.test/missing") })
+      const { text } = yield* until(cluster, `${pods}/missing/log`, ({ text }) => text.includes("to pull"))
+      assert.include(text, "is waiting to start: trying and failing to pull image")
+    }))
 })

@@ -1,4 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { layer as clusterLayer, MiniclusterService } from "@kuberun/minicluster"
 import { Effect, type Scope } from "effect"
 import { Buffer } from "node:buffer"
 import {
@@ -17,6 +18,7 @@ import { mountsOf } from "../src/Mounts.ts"
 import { type KubeObject, type Pod, type Volume, type VolumeMount } from "../src/Objects.ts"
 import { makeStore, type Store } from "../src/Store.ts"
 import { prepareVolumes, type VolumeOptions, type Volumes } from "../src/Volumes.ts"
+import { call, exec, podBody, pods, runningPod, until } from "./support/Client.ts"
 import { podOf, specOf, temporaryFolder } from "./support/Container.ts"
 
 const objectOf = <A extends object>(kind: string, name: string, rest: A) => ({
@@ -303,5 +305,52 @@ describe("a mount of a part of a volume", () => {
         (yield* Effect.flip(sourceOf({ subPathExpr: "$(UP)/x" }, { UP: ".." }))).message,
         "failed to prepare subPath"
       )
+    }))
+})
+
+layer(clusterLayer(), { excludeTestServices: true })("a pod's volumes and variables over the API", (it) => {
+  it.effect("reach its containers, follow their objects, and are waited for", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      if (cluster.isolation.length > 0) return
+      const namespace = "/api/v1/namespaces/default"
+      const container = {
+        name: "main",
+        image: "busybox",
+        command: ["sh", "-c", "echo up; exec sleep 1000"],
+        env: [
+          { name: "COLOR", valueFrom: { configMapKeyRef: { name: "paint", key: "color" } } },
+          { name: "NODE", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } }
+        ],
+        volumeMounts: [{ name: "paint", mountPath: "/paint" }, { name: "work", mountPath: "/work", subPath: "sub" }]
+      }
+      const helper = { ...container, name: "helper", volumeMounts: [{ name: "work", mountPath: "/all" }] }
+      const volumes = [{ name: "paint", configMap: { name: "paint" } }, { name: "work", emptyDir: {} }]
+      const body = podBody("painted", "", { containers: [container, helper], volumes })
+      yield* call(cluster, "POST", pods, { body })
+      yield* until(cluster, `${namespace}/events`, ({ text }) =>
+        text.includes(`MountVolume.SetUp failed for volume \\"paint\\" : configmap \\"paint\\" not found`))
+      const paint = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "paint" }, data: { color: "blue" } }
+      yield* call(cluster, "POST", `${namespace}/configmaps`, { body: paint })
+      yield* runningPod(cluster, podBody("other"))
+      yield* until(cluster, `${pods}/painted/log?container=helper`, ({ text }) =>
+        text === "up\n")
+      const print = Effect.fnUntraced(function*(script: string) {
+        const session = yield* exec(cluster, "painted", ["sh", "-c", script], "stdout=true&container=main")
+        yield* session.end
+        return session.output(1)
+      })
+      assert.strictEqual(
+        yield* print("echo $COLOR $NODE; cat /paint/color; echo; echo x > /work/x"),
+        "blue minicluster\nblue\n"
+      )
+      const session = yield* exec(cluster, "painted", ["ls", "/all/sub"], "stdout=true&container=helper")
+      yield* session.end
+      assert.strictEqual(session.output(1), "x\n")
+      yield* call(cluster, "PATCH", `${namespace}/configmaps/paint`, {
+        body: { data: { color: "red" } },
+        contentType: "application/merge-patch+json"
+      })
+      assert.strictEqual(yield* print("until grep red /paint/color; do sleep 0.05; done; echo $COLOR"), "red\nblue\n")
     }))
 })
