@@ -9,7 +9,6 @@ import { type KubeletOptions, type NodeContext } from "./NodeContext.ts"
 import { type Pod } from "./Objects.ts"
 import { isFinal, withCondition } from "./PodStatus.ts"
 import { makePodWorker, type PodWorker } from "./PodWorker.ts"
-import { startScheduler } from "./Scheduler.ts"
 import { type Change, type Store } from "./Store.ts"
 
 export interface Kubelet {
@@ -32,7 +31,6 @@ const evictionGrace = 1
 /** What a pod may wait for. */
 const awaited = new Set(["configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims"])
 
-/** A cluster of one node: its scheduler comes with it. */
 export const makeKubelet = (options: KubeletOptions): Effect.Effect<Kubelet, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { events, store } = options
@@ -95,7 +93,6 @@ export const makeKubelet = (options: KubeletOptions): Effect.Effect<Kubelet, nev
       return Effect.asVoid(Deferred.succeed(waiter, undefined))
     }
 
-    yield* startScheduler(store, events)
     yield* inform(store, { relist: Effect.suspend(() => node.reachable.isOpen() ? relist : Effect.void), change })
 
     const setNodeLost = Effect.fnUntraced(function*(lost: boolean) {

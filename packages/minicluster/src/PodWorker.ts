@@ -1,11 +1,11 @@
 /** One pod's life on the node: its volumes, its init containers, its containers, its end. */
 import { Clock, Effect, Fiber, FiberHandle, Latch, Queue, type Scope, Semaphore } from "effect"
-import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { RuntimeError } from "./Container.ts"
 import { makeContainerLog } from "./ContainerLog.ts"
 import { containerLoop, type PodContext, restartChanged } from "./ContainerLoop.ts"
+import { removeFolder } from "./Directory.ts"
 import { resolveEnvironment } from "./Environment.ts"
 import { stopAll } from "./Lifecycle.ts"
 import { mountsOf } from "./Mounts.ts"
@@ -180,9 +180,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
   })
 
   const lifeAndEnd = Effect.scoped(Effect.gen(function*() {
-    yield* Effect.addFinalizer(() =>
-      Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined))
-    )
+    yield* Effect.addFinalizer(() => removeFolder(directory))
     yield* publish
     const living = yield* Effect.forkScoped(live)
     const natural = Effect.as(Fiber.await(living), pod.spec.terminationGracePeriodSeconds)

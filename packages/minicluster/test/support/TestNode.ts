@@ -9,6 +9,7 @@ import { detectIsolation } from "../../src/Isolation.ts"
 import { makeKubelet } from "../../src/Kubelet.ts"
 import { makeNode, nodeName } from "../../src/Node.ts"
 import { type ContainerStatus, type Pod, type PodSpec, timestamp } from "../../src/Objects.ts"
+import { startScheduler } from "../../src/Scheduler.ts"
 import { makeStore } from "../../src/Store.ts"
 
 /** A script that ends when it is asked to, with `code`; `isUp` waits until it would. */
@@ -60,6 +61,7 @@ export const makeTestNode = Effect.gen(function*() {
   const store = yield* makeStore()
   const events = makeEvents(store)
   yield* store.create("nodes", makeNode(yield* Clock.currentTimeMillis))
+  yield* startScheduler(store, events)
   const kubelet = yield* makeKubelet({
     store,
     events,
