@@ -3,13 +3,13 @@ import { Effect } from "effect"
 import { authorize } from "./Authorization.ts"
 import { decodeBody } from "./Decode.ts"
 import { discovery } from "./Discovery.ts"
-import { handleFaults, type FaultsControl } from "./Faults.ts"
-import { type ApiRequest, type ApiResponse } from "./Http.ts"
+import { type FaultsControl, handleFaults } from "./Faults.ts"
+import { type ApiRequest, type ApiResponse, json } from "./Http.ts"
 import { type Kubelet } from "./Kubelet.ts"
 import { getObject, type Lists } from "./ListWatch.ts"
 import { openApi } from "./OpenApi.ts"
 import { podLog } from "./PodLog.ts"
-import { requestInfo, type RequestInfo, served } from "./RequestInfo.ts"
+import { type RequestInfo, requestInfo, served } from "./RequestInfo.ts"
 import { type Resource, resourceTypes, verbsOf } from "./Resources.ts"
 import { createObject, deleteCollection, deleteObject, evict, patchObject, type Place, updateObject } from "./Rest.ts"
 import { review } from "./Reviews.ts"
@@ -42,6 +42,12 @@ const nonResource = (api: Api, request: ApiRequest): Answer =>
       return request.method === "GET" ? Effect.succeed(found) : methodNotAllowed
     })
 
+/** kubectl asks which kinds were added, before it says that a manifest's kind is unknown: none. */
+const noDefinitions = ({ group, resource, verb }: RequestInfo): Answer | undefined =>
+  group === "apiextensions.k8s.io" && resource === "customresourcedefinitions" && verb === "list"
+    ? Effect.succeed(json({ kind: "CustomResourceDefinitionList", apiVersion: `${group}/v1`, metadata: {}, items: [] }))
+    : undefined
+
 /** Everything but the upgrades: those are `Upgrade.ts`'. */
 export const handle = (api: Api, request: ApiRequest): Answer => {
   const info = requestInfo(request)
@@ -51,10 +57,13 @@ export const handle = (api: Api, request: ApiRequest): Answer => {
     Effect.andThen(Effect.suspend(() => {
       if (info.resource === "") return nonResource(api, request)
       const found = served(request, info)
-      if (found === undefined) return noSuchResource
+      if (found === undefined) return noDefinitions(info) ?? noSuchResource
       if (found._tag === "Resource") return handleResource(api, request, info, found.resource)
       return info.verb === "create" && info.name === ""
-        ? Effect.flatMap(decodeBody(found.type, request), ({ object }) => review(api.store, found.review, request, object))
+        ? Effect.flatMap(
+          decodeBody(found.type, request),
+          ({ object }) => review(api.store, found.review, request, object)
+        )
         : methodNotAllowed
     }))
   )
@@ -81,9 +90,10 @@ const handleResource = (api: Api, request: ApiRequest, info: RequestInfo, resour
   }
   // What changes one object has to say in which namespace.
   if (type.namespaced && within === undefined) return Effect.fail(methodNotAllowed)
+  if ((info.verb === "create") !== (info.name === "")) return Effect.fail(methodNotAllowed)
   switch (info.verb) {
     case "create":
-      return info.name === "" ? createObject(api, place, request) : Effect.fail(methodNotAllowed)
+      return createObject(api, place, request)
     case "update":
       return updateObject(store, place, request)
     case "patch":

@@ -1,7 +1,8 @@
 /** What the server says about itself before anything else: version, groups, resources; aggregated (KEP-3352) and one by one. */
-import { arch, platform } from "node:os"
+import { platform } from "node:os"
 import { type ApiRequest, type ApiResponse, json, text } from "./Http.ts"
-import { groupVersion, resourceTypes, type ResourceType, reviewTypes, verbsOf } from "./Resources.ts"
+import { architecture } from "./Node.ts"
+import { groupVersion, type ResourceType, resourceTypes, reviewTypes, verbsOf } from "./Resources.ts"
 
 const version = {
   major: "1",
@@ -12,7 +13,7 @@ const version = {
   buildDate: "1970-01-01T00:00:00Z",
   goVersion: "go1.23.3",
   compiler: "gc",
-  platform: `${platform()}/${arch()}`
+  platform: `${platform()}/${architecture}`
 }
 
 const all = Object.entries<ResourceType>({ ...resourceTypes, ...reviewTypes })
@@ -108,7 +109,15 @@ export const discovery = ({ accept, path }: ApiRequest, host: string): ApiRespon
       return text("ok")
     case "":
       return json({
-        paths: ["/api", "/api/v1", "/apis", ...named.map(([name]) => `/apis/${name}`), "/healthz", "/livez", "/openapi/v3"]
+        paths: [
+          "/api",
+          "/api/v1",
+          "/apis",
+          ...named.map(([name]) => `/apis/${name}`),
+          "/healthz",
+          "/livez",
+          "/openapi/v3"
+        ]
           .concat("/readyz", "/version")
       })
     case "api":

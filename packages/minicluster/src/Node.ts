@@ -29,8 +29,9 @@ export interface Room {
 /** A kubelet's own limit is 110 pods; nothing here breaks at more, and whoever tests a crowd wants a crowd. */
 export const nodeRoom: Room = { cpu: cpus().length, memory: totalmem(), pods: 1000 }
 
+/** As Go names them. */
 const goArchitectures: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" }
-const architecture = goArchitectures[arch()] ?? arch()
+export const architecture = goArchitectures[arch()] ?? arch()
 
 export const nodeLabels: Readonly<Record<string, string>> = {
   "beta.kubernetes.io/arch": architecture,

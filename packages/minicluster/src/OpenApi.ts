@@ -1,11 +1,12 @@
 /**
  * `/openapi/v3`, made from client-node's models and their documentation: enough for `kubectl explain`, and for `create`
- * and `apply` to find that the server validates fields. There is no v2: kubectl takes its 404 for an answer.
+ * and `apply` to find that the server validates fields. Of v2 there is but a document without definitions, which kubectl
+ * wants to read before it says that it does not know a kind.
  */
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
-import { type ApiResponse, json } from "./Http.ts"
+import { type ApiResponse, json, text } from "./Http.ts"
 import { groupVersion, type ResourceType, resourceTypes, reviewTypes, verbsOf } from "./Resources.ts"
 import { fieldsOf, modelFile, modelOf, type Shape, typeName } from "./Schemas.ts"
 import { type ApiError, noSuchResource } from "./Status.ts"
@@ -192,6 +193,8 @@ export const openApi = (
 ): Effect.Effect<ApiResponse, ApiError> | undefined => {
   if (first !== "openapi") return undefined
   const name = rest.join("/")
+  // In protobuf, the one form that kubectl asks for, a document without anything is no bytes at all.
+  if (version === "v2" && name === "") return Effect.succeed(text(""))
   if (version !== "v3" || (name !== "" && !roots.includes(name))) return Effect.fail(noSuchResource)
   return Effect.sync(() =>
     name === ""

@@ -97,12 +97,13 @@ describe("OpenAPI", () => {
       }
     }))
 
-  it.effect("is 404 for what there is not, which is version 2 too, and nothing at other paths", () =>
+  it.effect("is 404 for what there is not, an empty document for version 2, and nothing at other paths", () =>
     Effect.gen(function*() {
-      for (const path of ["openapi", "openapi/v2", "openapi/v3/apis/apps/v1", "openapi/v3/api"]) {
+      for (const path of ["openapi", "openapi/v2/pods", "openapi/v3/apis/apps/v1", "openapi/v3/api"]) {
         const { status } = yield* Effect.flip(openApi(path.split("/")) ?? Effect.die(path))
         assert.strictEqual(status.code, 404)
       }
+      assert.deepInclude(yield* openApi(["openapi", "v2"]) ?? Effect.die("v2"), { code: 200, body: "" })
       assert.isUndefined(openApi(["api", "v1"]))
     }))
 })
