@@ -16,6 +16,7 @@ import {
   runningPod,
   textAt
 } from "./support/Client.ts"
+import { spdy } from "./support/Streams.ts"
 
 const success = { metadata: {}, status: "Success" }
 const tty = "stdin=true&stdout=true&tty=true"
@@ -306,6 +307,83 @@ layer(clusterLayer(), { excludeTestServices: true })("exec over a WebSocket", (i
       yield* call(cluster, "DELETE", `${pods}/ending?gracePeriodSeconds=0`)
       const { status } = yield* session.end
       assert.strictEqual(exitCodeOf(status), "137")
+    }))
+
+  const faulty = Effect.fnUntraced(function*(fault: object) {
+    const cluster = yield* MiniclusterService
+    yield* runningPod(cluster, podBody("faulty"))
+    yield* cluster.faults.set({ rules: [{ exec: fault }] })
+    yield* Effect.addFinalizer(() => cluster.faults.clear)
+    return cluster
+  })
+  const noisy = ["sh", "-c", "printf one; sleep 1; printf last"]
+
+  it.effect("may be cut on purpose after so many bytes of output, over either protocol", () =>
+    Effect.gen(function*() {
+      const cluster = yield* faulty({ _tag: "Cut", afterBytes: 5 })
+      const session = yield* exec(cluster, "faulty", noisy)
+      const { code, status } = yield* session.end
+      assert.deepStrictEqual([session.output(1), code, status], ["onela", 1006, undefined])
+      const client = yield* spdy(cluster, execPath("faulty", noisy, "stdout=true"), "v4.channel.k8s.io")
+      yield* client.open({ streamtype: "error" })
+      const stdout = client.stream(yield* client.open({ streamtype: "stdout" }))
+      yield* eventually(client.closed)
+      assert.deepStrictEqual([stdout.text, stdout.ended], ["onela", false])
+    }))
+
+  it.effect("may end on purpose without its status, or with its status before the last output", () =>
+    Effect.gen(function*() {
+      const cluster = yield* faulty({ _tag: "NoStatus" })
+      const silent = yield* exec(cluster, "faulty", noisy)
+      assert.deepStrictEqual([yield* silent.end, silent.output(1)], [{ code: 1000, status: undefined }, "onelast"])
+      yield* cluster.faults.set({ rules: [{ exec: { _tag: "StatusFirst" } }] })
+      const early = yield* exec(cluster, "faulty", noisy)
+      assert.deepStrictEqual(yield* early.end, { code: 1000, status: success })
+      const filled = early.frames.filter(({ bytes }) => bytes.length > 0).map(({ bytes, id }) =>
+        id === 3 ? "status" : bytes.toString()
+      )
+      assert.deepStrictEqual(filled, ["one", "status", "last"])
+    }))
+
+  it.effect("may be left unanswered on purpose", () =>
+    Effect.gen(function*() {
+      const cluster = yield* faulty({ _tag: "NoAnswer" })
+      const open = yield* Effect.forkScoped(exec(cluster, "faulty", ["true"]))
+      // Another request comes and goes, and there is still no answer.
+      yield* eventually(() => true)
+      yield* Effect.repeat(cluster.faults.fired, { until: (fired) => fired.length > 0 })
+      yield* call(cluster, "GET", `${pods}/faulty`)
+      assert.isUndefined(open.pollUnsafe())
+    }))
+
+  it.effect("may fail on purpose to reach the node: behind the 101 of a WebSocket, before that of SPDY", () =>
+    Effect.gen(function*() {
+      const cluster = yield* faulty({ _tag: "DialFails" })
+      const message =
+        "Internal error occurred: error dialing backend: dial tcp 127.0.0.1:10250: connect: connection refused"
+      const { code, status } = yield* Effect.flatMap(exec(cluster, "faulty", ["true"]), ({ end }) => end)
+      assert.deepStrictEqual([code, textAt(status, "message")], [1000, message])
+      const client = yield* spdy(cluster, execPath("faulty", ["true"], "stdout=true"), "v4.channel.k8s.io")
+      assert.include(client.head, "HTTP/1.1 500 ")
+      assert.strictEqual(textAt(JSON.parse(client.body()), "message"), message)
+    }))
+
+  it.effect("is refused over SPDY in the same words as over a WebSocket", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      yield* runningPod(cluster, podBody("same"))
+      for (
+        const path of [
+          execPath("none", ["true"], "stdout=true"),
+          execPath("same", ["true"], ""),
+          execPath("same", [], "stdout=true")
+        ]
+      ) {
+        const { body, code } = yield* refusedExec(cluster, path)
+        const client = yield* spdy(cluster, path, "v4.channel.k8s.io")
+        assert.include(client.head, `HTTP/1.1 ${code} `)
+        assert.deepStrictEqual(JSON.parse(client.body()), body)
+      }
     }))
 
   it.effect("many at once in one pod do not mix", () =>
