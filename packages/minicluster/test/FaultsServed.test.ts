@@ -67,7 +67,8 @@ describe("a cluster with faults", () => {
         textAt(quota.body, "message"),
         "is forbidden: exceeded quota: few, requested: pods=1, used: pods=10"
       )
-      assert.deepStrictEqual(listAt((yield* call(cluster, "GET", pods)).body, "items"), [])
+      const { body, code } = yield* call(cluster, "GET", pods)
+      assert.deepStrictEqual([code, at(body, "items")], [200, []])
     }))
 
   it.live("accepts a deletion that does nothing", () =>
@@ -76,8 +77,8 @@ describe("a cluster with faults", () => {
       yield* runningPod(cluster, podBody("stays"))
       yield* cluster.faults.set({ rules: [{ times: 1, deletionIgnored: true }] })
       assert.strictEqual((yield* call(cluster, "DELETE", `${pods}/stays?gracePeriodSeconds=0`)).code, 200)
-      const { body } = yield* call(cluster, "GET", `${pods}/stays`)
-      assert.strictEqual(textAt(body, "metadata", "deletionTimestamp"), "")
+      const { body, code } = yield* call(cluster, "GET", `${pods}/stays`)
+      assert.deepStrictEqual([code, textAt(body, "metadata", "deletionTimestamp")], [200, ""])
       yield* call(cluster, "DELETE", `${pods}/stays?gracePeriodSeconds=0`)
       yield* until(cluster, `${pods}/stays`, ({ code }) => code === 404)
     }))
