@@ -33,7 +33,7 @@ export const markDeleted = Effect.fnUntraced(function*(
   const finalizer = finalizerOf[propagation]
   const isNamespace = resource === "namespaces"
   if (grace === 0 && finalizer === undefined && !isNamespace) return yield* store.remove(resource, namespace, name, uid)
-  return (yield* store.update(resource, namespace, name, (current) => {
+  return yield* store.update(resource, namespace, name, (current) => {
     const before = current.metadata.deletionGracePeriodSeconds
     // What another fiber replaced meanwhile is not ours to delete.
     if (current.metadata.uid !== uid || (before !== undefined && before <= grace)) return current
@@ -50,7 +50,7 @@ export const markDeleted = Effect.fnUntraced(function*(
         deletionGracePeriodSeconds: isNamespace ? 1 : grace
       }
     }
-  })) as KubeObject
+  })
 })
 
 const resources = Object.keys(resourceTypes) as ReadonlyArray<Resource>
@@ -79,7 +79,19 @@ export const runCollector = (store: Store): Effect.Effect<void, never, Scope.Sco
       group?.delete(uid)
       if (group?.size === 0) index.delete(key)
     }
+    const owners = new Map<string, Known>()
     const ownersOf = (object: KubeObject | undefined) => object?.metadata.ownerReferences ?? []
+    /** An owner is in the same namespace as what it owns, or in none. */
+    const isOwned = ({ metadata: { namespace } }: KubeObject, uid: string) => {
+      const owner = owners.get(uid)?.object.metadata
+      return owner !== undefined && (owner.namespace ?? namespace) === namespace
+    }
+    const learn = (known: Known) => {
+      const { namespace, uid } = known.object.metadata
+      owners.set(uid, known)
+      if (namespace !== undefined) put(content, namespace, known)
+      for (const owner of ownersOf(known.object)) put(dependents, owner.uid, known)
+    }
 
     const end = ({ object, resource }: Known) => {
       const pod = object as Pod
@@ -132,8 +144,6 @@ export const runCollector = (store: Store): Effect.Effect<void, never, Scope.Sco
       }
     })
 
-    const owners = new Map<string, Known>()
-
     const observe = Effect.fnUntraced(function*({ object, previous, resource, type }: Change) {
       const { deletionTimestamp, namespace, uid } = object.metadata
       const known = { resource, object }
@@ -143,7 +153,7 @@ export const runCollector = (store: Store): Effect.Effect<void, never, Scope.Sco
         if (namespace !== undefined) drop(content, namespace, uid)
         yield* Effect.forEach(dependents.get(uid)?.values() ?? [], (dependent) => {
           const others = ownersOf(dependent.object).filter((owner) => owner.uid !== uid)
-          return others.some((owner) => owners.has(owner.uid)) ? disown(dependent, uid) : end(dependent)
+          return others.some((owner) => isOwned(dependent.object, owner.uid)) ? disown(dependent, uid) : end(dependent)
         }, { discard: true })
         for (const owner of ownersOf(object)) {
           const waiting = owners.get(owner.uid)
@@ -151,13 +161,11 @@ export const runCollector = (store: Store): Effect.Effect<void, never, Scope.Sco
         }
         return namespace === undefined ? undefined : yield* finishNamespace(namespace)
       }
-      owners.set(uid, known)
-      if (namespace !== undefined) put(content, namespace, known)
-      for (const owner of ownersOf(object)) put(dependents, owner.uid, known)
+      learn(known)
       if (deletionTimestamp !== undefined) yield* finishOwner(known)
       // An owner that was never there, or is gone already, leaves its dependents nobody to wait for.
-      const orphaned = ownersOf(object).length > 0 && ownersOf(object).every((owner) => !owners.has(owner.uid))
-      if (type === "ADDED" && orphaned) yield* end(known)
+      const isLost = ownersOf(object).length > 0 && !ownersOf(object).some((owner) => isOwned(object, owner.uid))
+      if (isLost && deletionTimestamp === undefined) yield* end(known)
       if (resource === "namespaces" && deletionTimestamp !== undefined) {
         ending.set(object.metadata.name, object)
         yield* Effect.forEach(content.get(object.metadata.name)?.values() ?? [], end, { discard: true })
@@ -169,10 +177,13 @@ export const runCollector = (store: Store): Effect.Effect<void, never, Scope.Sco
 
     const relist = Effect.gen(function*() {
       for (const index of [dependents, content, ending, owners]) index.clear()
-      for (const resource of resources) {
-        for (const object of (yield* store.list(resource, undefined)).items) {
-          yield* observe({ version: 0, resource, type: "ADDED", object, previous: undefined })
-        }
+      const all = yield* Effect.forEach(resources, (resource) =>
+        Effect.map(store.list(resource, undefined), ({ items }) =>
+          items.map((object) => ({ resource, object }))))
+      // Who owns what must be known before any of them is judged.
+      all.flat().forEach(learn)
+      for (const known of all.flat()) {
+        yield* observe({ ...known, version: 0, type: "ADDED", previous: undefined })
       }
     })
     yield* inform(store, { relist, change: observe })

@@ -30,7 +30,7 @@ const foreignKinds: Readonly<Record<string, { readonly group: string; readonly v
 const resourceList = (group: string): object => ({
   kind: "APIResourceList",
   apiVersion: "v1",
-  groupVersion: groupVersion({ ...all[0]![1], group }),
+  groupVersion: groupVersion({ group, version: groups.get(group) ?? "" }),
   resources: inGroup(group).flatMap(([name, type]) => [
     {
       name,

@@ -70,9 +70,10 @@ const compare = (a: KubeObject, b: KubeObject): number => {
 export const makeLists = (store: Store): Lists => {
   const unfinished = new Map<string, Rest>()
 
-  const keep = (rest: Rest): string => {
+  /** `of` is what is listed: a token tells nothing about anything else. */
+  const keep = (of: string, rest: Rest): string => {
     const token = randomBytes(18).toString("base64url")
-    unfinished.set(token, rest)
+    unfinished.set(`${of} ${token}`, rest)
     const [oldest] = unfinished.keys()
     if (unfinished.size > unfinishedLimit && oldest !== undefined) unfinished.delete(oldest)
     return token
@@ -91,8 +92,8 @@ export const makeLists = (store: Store): Lists => {
     return { version, items: items.filter(select).toSorted(compare) }
   })
 
-  const goOn = (token: string): Effect.Effect<Rest, ApiError> => {
-    const rest = unfinished.get(token)
+  const goOn = (of: string, token: string): Effect.Effect<Rest, ApiError> => {
+    const rest = unfinished.get(`${of} ${token}`)
     return rest === undefined
       ? Effect.fail(expired("The provided continue parameter is too old to display a consistent list result."))
       : Effect.succeed(rest)
@@ -106,14 +107,15 @@ export const makeLists = (store: Store): Lists => {
         return yield* badRequest(`limit: Invalid value: "${query.get("limit")}": must be a non-negative integer`)
       }
       const token = query.get("continue") ?? ""
-      const { items: found, version } = yield* token === "" ? start(resource, namespace, query) : goOn(token)
+      const of = `${resource} ${namespace ?? ""}`
+      const { items: found, version } = yield* token === "" ? start(resource, namespace, query) : goOn(of, token)
       const items = limit === 0 ? found : found.slice(0, limit)
       const left = found.length - items.length
       const selects = ["labelSelector", "fieldSelector"].some((key) => (query.get(key) ?? "") !== "")
       const metadata = {
         resourceVersion: String(version),
         ...(left === 0 ? {} : {
-          continue: keep({ version, items: found.slice(items.length) }),
+          continue: keep(of, { version, items: found.slice(items.length) }),
           ...(selects ? {} : { remainingItemCount: left })
         })
       }

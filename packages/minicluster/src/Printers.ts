@@ -1,5 +1,13 @@
 /** The columns that kubectl prints for each kind, and their cells: `k8s.io/kubernetes/pkg/printers/internalversion`. */
-import { type ConfigMap, type ContainerStatus, type KubeEvent, type KubeObject, type Pod, type RoleBinding, type Secret } from "./Objects.ts"
+import {
+  type ConfigMap,
+  type ContainerStatus,
+  type KubeEvent,
+  type KubeObject,
+  type Pod,
+  type RoleBinding,
+  type Secret
+} from "./Objects.ts"
 import { type Resource } from "./Resources.ts"
 
 /** `priority` 1 is shown by `-o wide` only. */
@@ -32,8 +40,7 @@ export const age = (since: string | undefined, now: number): string => {
   return hours < 192 ? two(Math.floor(hours / 24), "d", hours % 24, "h") : `${Math.floor(hours / 24)}d`
 }
 
-const reasonOf = ({ state }: ContainerStatus): string | undefined =>
-  state.waiting?.reason ?? state.terminated?.reason
+const reasonOf = ({ state }: ContainerStatus): string | undefined => state.waiting?.reason ?? state.terminated?.reason
 
 /** `Init:1/2`, `Init:Error` and the like while init containers are not through; sidecars count once they have started. */
 const initReason = (pod: Pod): string | undefined => {
@@ -47,7 +54,9 @@ const initReason = (pod: Pod): string | undefined => {
   const current = statuses[index]
   if (current === undefined) return undefined
   const { terminated, waiting } = current.state
-  if (terminated !== undefined) return `Init:${terminated.reason === "" ? `ExitCode:${terminated.exitCode}` : terminated.reason}`
+  if (terminated !== undefined) {
+    return `Init:${terminated.reason === "" ? `ExitCode:${terminated.exitCode}` : terminated.reason}`
+  }
   return waiting !== undefined && waiting.reason !== "PodInitializing"
     ? `Init:${waiting.reason}`
     : `Init:${index}/${pod.spec.initContainers?.length ?? 0}`
@@ -56,7 +65,9 @@ const initReason = (pod: Pod): string | undefined => {
 /** The STATUS column: the phase, unless a reason or the deletion says more (`printPod`). */
 export const podReason = (pod: Pod): string => {
   if (pod.metadata.deletionTimestamp !== undefined) return "Terminating"
-  const gated = pod.status.conditions?.find(({ reason, type }) => type === "PodScheduled" && reason === "SchedulingGated")
+  const gated = pod.status.conditions?.find(({ reason, type }) =>
+    type === "PodScheduled" && reason === "SchedulingGated"
+  )
   let reason: string = gated?.reason ?? pod.status.reason ?? pod.status.phase
   const init = initReason(pod)
   if (init !== undefined && pod.status.reason === undefined) return init
@@ -98,14 +109,14 @@ const podCells: Printer["cells"] = (object, now) => {
 
 const eventCells: Printer["cells"] = (object, now) => {
   const event = object as KubeEvent
-  const { component = "", host } = event.source ?? {}
+  const source = ["source.component", "source.host"].map((path) => at(event, path)).filter((part) => part !== "")
   return [
     age(event.lastTimestamp ?? event.metadata.creationTimestamp, now),
     event.type,
     event.reason,
     `${(event.involvedObject["kind"] ?? "").toLowerCase()}/${event.involvedObject["name"] ?? ""}`,
     event.involvedObject["fieldPath"] ?? "",
-    host === undefined ? component : `${component}, ${host}`,
+    source.join(", "),
     event.message,
     age(event.firstTimestamp ?? event.metadata.creationTimestamp, now),
     String(event.count ?? 1),
@@ -168,12 +179,19 @@ const bindingCells: Printer["cells"] = (object, now) => {
       wanted === "ServiceAccount" ? `${namespace ?? ""}/${name}` : name
     ).join(", ")
   const { name, creationTimestamp } = object.metadata
-  return [name, `${roleRef.kind}/${roleRef.name}`, age(creationTimestamp, now), of("User"), of("Group"), of("ServiceAccount")]
+  return [
+    name,
+    `${roleRef.kind}/${roleRef.name}`,
+    age(creationTimestamp, now),
+    of("User"),
+    of("Group"),
+    of("ServiceAccount")
+  ]
 }
 
 /** Columns from their names: one in parentheses is for `-o wide`. */
-const printer = (names: ReadonlyArray<string>, cells: Printer["cells"]): Printer => ({
-  columns: names.map((given) => {
+const printer = (names: string, cells: Printer["cells"]): Printer => ({
+  columns: names.split("|").map((given) => {
     const name = given.replace(/^\((.*)\)$/, "$1")
     const priority = name === given ? 0 : 1
     return { name, type: "string", format: name === "Name" ? "name" : "", description: name, priority }
@@ -182,44 +200,35 @@ const printer = (names: ReadonlyArray<string>, cells: Printer["cells"]): Printer
 })
 
 /** Name, then what `between` says, then the age. */
-const simple = (names: ReadonlyArray<string>, between: (object: KubeObject) => ReadonlyArray<string>): Printer =>
-  printer(["Name", ...names, "Age"], (object, now) => [
+const simple = (names: string, between: (object: KubeObject) => ReadonlyArray<string>): Printer =>
+  printer(`Name|${names}|Age`, (object, now) => [
     object.metadata.name,
     ...between(object),
     age(object.metadata.creationTimestamp, now)
   ])
 
-const role = printer(["Name", "Created At"], ({ metadata }) => [metadata.name, metadata.creationTimestamp])
-const binding = printer(["Name", "Role", "Age", "(Users)", "(Groups)", "(ServiceAccounts)"], bindingCells)
+const role = printer("Name|Created At", ({ metadata }) => [metadata.name, metadata.creationTimestamp])
+const binding = printer("Name|Role|Age|(Users)|(Groups)|(ServiceAccounts)", bindingCells)
 
 export const printers: Readonly<Record<Resource, Printer>> = {
-  pods: printer(
-    ["Name", "Ready", "Status", "Restarts", "Age", "(IP)", "(Node)", "(Nominated Node)", "(Readiness Gates)"],
-    podCells
-  ),
+  pods: printer("Name|Ready|Status|Restarts|Age|(IP)|(Node)|(Nominated Node)|(Readiness Gates)", podCells),
   events: printer(
-    [
-      ...["Last Seen", "Type", "Reason", "Object", "(Subobject)", "(Source)", "Message"],
-      ...["(First Seen)", "(Count)", "(Name)"]
-    ],
+    "Last Seen|Type|Reason|Object|(Subobject)|(Source)|Message|(First Seen)|(Count)|(Name)",
     eventCells
   ),
-  namespaces: simple(["Status"], (object) => [at(object, "status.phase")]),
+  namespaces: simple("Status", (object) => [at(object, "status.phase")]),
   nodes: printer(
-    [
-      ...["Name", "Status", "Roles", "Age", "Version", "(Internal-IP)", "(External-IP)"],
-      ...["(OS-Image)", "(Kernel-Version)", "(Container-Runtime)"]
-    ],
+    "Name|Status|Roles|Age|Version|(Internal-IP)|(External-IP)|(OS-Image)|(Kernel-Version)|(Container-Runtime)",
     nodeCells
   ),
-  configmaps: simple(["Data"], (object) => {
+  configmaps: simple("Data", (object) => {
     const { binaryData, data } = object as ConfigMap
     return [sizeOf(data, binaryData)]
   }),
-  secrets: simple(["Type", "Data"], (object) => [at(object, "type"), sizeOf((object as Secret).data)]),
-  serviceaccounts: simple(["Secrets"], () => ["0"]),
+  secrets: simple("Type|Data", (object) => [at(object, "type"), sizeOf((object as Secret).data)]),
+  serviceaccounts: simple("Secrets", () => ["0"]),
   persistentvolumeclaims: printer(
-    ["Name", "Status", "Volume", "Capacity", "Access Modes", "StorageClass", "VolumeAttributesClass", "Age", "(VolumeMode)"],
+    "Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|(VolumeMode)",
     (object, now) => [
       object.metadata.name,
       object.metadata.deletionTimestamp === undefined ? at(object, "status.phase") : "Terminating",
@@ -232,7 +241,7 @@ export const printers: Readonly<Record<Resource, Printer>> = {
       at(object, "spec.volumeMode", "<unset>")
     ]
   ),
-  leases: simple(["Holder"], (object) => [at(object, "spec.holderIdentity")]),
+  leases: simple("Holder", (object) => [at(object, "spec.holderIdentity")]),
   roles: role,
   clusterroles: role,
   rolebindings: binding,

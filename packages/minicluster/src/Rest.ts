@@ -4,17 +4,17 @@ import { randomUUID } from "node:crypto"
 import { isDeepStrictEqual } from "node:util"
 import { markDeleted } from "./Collector.ts"
 import { afterCreate } from "./Controllers.ts"
+import { decodeBody, decodeDeleteOptions, type DeleteOptions } from "./Decode.ts"
 import { checkEscalation } from "./Escalation.ts"
 import { type ApiRequest, json } from "./Http.ts"
-import { decodeBody, decodeDeleteOptions, type DeleteOptions } from "./Decode.ts"
 import { answerObject, requireNamespace, selectorOf } from "./ListWatch.ts"
 import { generatedName } from "./Names.ts"
 import { type KubeObject, type ObjectMeta, type Pod, timestamp } from "./Objects.ts"
 import { applyPatch } from "./Patch.ts"
 import { admit } from "./PodAdmission.ts"
 import { ephemeralContainersCauses } from "./PodValidation.ts"
-import { groupVersion, qualifiedName, type Resource, type Resources, resourceTypes } from "./Resources.ts"
-import { type ApiError, badRequest, type Cause, conflict, invalid } from "./Status.ts"
+import { groupVersion, qualifiedName, type Resource, resourceTypes } from "./Resources.ts"
+import { type ApiError, badRequest, type Cause, conflict, forbidden, invalid } from "./Status.ts"
 import { conflictOf, type Store } from "./Store.ts"
 import { createCauses, updateCauses, withDefaults } from "./Validation.ts"
 
@@ -48,7 +48,9 @@ const isDryRun = Effect.fnUntraced(function*({ query }: ApiRequest) {
 
 const orInvalid = (resource: Resource, name: string, causes: ReadonlyArray<Cause>): Effect.Effect<void, ApiError> => {
   const { group, kind } = resourceTypes[resource]
-  return causes.length === 0 ? Effect.void : Effect.fail(invalid(group === "" ? kind : `${kind}.${group}`, name, causes))
+  return causes.length === 0
+    ? Effect.void
+    : Effect.fail(invalid(group === "" ? kind : `${kind}.${group}`, name, causes))
 }
 
 const namespaceMatches = (namespace: string, sent: SentMeta): Effect.Effect<void, ApiError> =>
@@ -76,7 +78,7 @@ const born = (place: Place, sent: Sent, now: number): KubeObject => {
       resourceVersion: "",
       creationTimestamp: timestamp(now)
     }
-  } as KubeObject
+  }
 }
 
 /** What making an object takes. */
@@ -102,7 +104,7 @@ const createFrom = Effect.fnUntraced(function*(cluster: Cluster, place: Place, s
     yield* orInvalid(resource, admitted.metadata.name, createCauses(resource, admitted))
     yield* checkEscalation(store, request.user, resource, admitted, true)
     if (dryRun) return admitted
-    const created: KubeObject = yield* store.create(resource, admitted as Resources[typeof resource])
+    const created: KubeObject = yield* store.create(resource, admitted)
     yield* afterCreate(store, authority, resource, created)
     return created
   })
@@ -146,7 +148,7 @@ const merged = (place: Place, sent: Sent, previous: KubeObject): KubeObject => {
       ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds })
     },
     ...(hasStatus(place.resource) ? { status: before.status } : {})
-  } as KubeObject
+  }
 }
 
 const modified = "the object has been modified; please apply your changes to the latest version and try again"
@@ -176,7 +178,7 @@ const replaceBy = Effect.fnUntraced(
     let isNewest = true
     const stored = yield* store.update(resource, namespace, name, (current) => {
       isNewest = current.metadata.resourceVersion === previous.metadata.resourceVersion
-      return isNewest ? next as typeof current : current
+      return isNewest ? next : current
     })
     return isNewest ? stored : yield* conflict(named, name, modified)
   }
@@ -234,7 +236,8 @@ export const patchObject = Effect.fnUntraced(function*(cluster: Cluster, place: 
   const { resourceVersion = "" } = ((patch ?? {}) as Sent).metadata ?? {}
   return yield* Effect.retry(attempt, {
     times: patchAttempts - 1,
-    while: ({ status }) => resourceVersion === "" && status.reason === "Conflict" && status.message?.includes(modified) === true
+    while: ({ status }) =>
+      resourceVersion === "" && status.reason === "Conflict" && status.message?.includes(modified) === true
   })
 })
 
@@ -247,11 +250,17 @@ const gracePeriod = (object: KubeObject, asked: number | undefined): number => {
   return seconds < 0 ? 1 : seconds
 }
 
+/** `NamespaceLifecycle`. */
+const immortal = new Set(["default", "kube-system", "kube-public"])
+
 const deleteOne = Effect.fnUntraced(
   function*(store: Store, resource: Resource, object: KubeObject, options: DeleteOptions, dryRun: boolean) {
     const { name } = object.metadata
     const named = qualifiedName(resource)
     const { resourceVersion, uid } = options.preconditions ?? {}
+    if (resource === "namespaces" && immortal.has(name)) {
+      return yield* forbidden(named, name, "this namespace may not be deleted")
+    }
     if (uid !== undefined && uid !== object.metadata.uid) {
       return yield* conflictOf(named, name, uid, object.metadata.uid)
     }
@@ -302,11 +311,14 @@ export const deleteCollection = Effect.fnUntraced(
     const within = resourceTypes[resource].namespaced && namespace !== "" ? namespace : undefined
     const select = yield* selectorOf(resource, within, request.query)
     const { items, version } = yield* store.list(resource, within)
-    const deleted = yield* Effect.forEach(items.filter(select), (object) =>
-      Effect.flatMap(swallow, (nothing) => deleteOne(store, resource, object, options, dryRun || nothing)).pipe(
-        // What is gone meanwhile needs no deletion.
-        Effect.catch((error) => error.status.code === 404 ? Effect.succeed(object) : Effect.fail(error))
-      ))
+    const deleted = yield* Effect.forEach(
+      items.filter(select),
+      (object) =>
+        Effect.flatMap(swallow, (nothing) => deleteOne(store, resource, object, options, dryRun || nothing)).pipe(
+          // What is gone meanwhile needs no deletion.
+          Effect.catch((error) => error.status.code === 404 ? Effect.succeed(object) : Effect.fail(error))
+        )
+    )
     const type = resourceTypes[resource]
     return json({
       kind: `${type.kind}List`,

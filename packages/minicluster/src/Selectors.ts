@@ -1,8 +1,8 @@
 /** Label and field selectors: `labels.Parse` and `fields.ParseSelector` of apimachinery, as predicates. */
 import { Effect } from "effect"
 import { type KubeObject } from "./Objects.ts"
-import { type ApiError, badRequest } from "./Status.ts"
 import { type Resource } from "./Resources.ts"
+import { type ApiError, badRequest } from "./Status.ts"
 
 export type Selector = (object: KubeObject) => boolean
 
@@ -13,7 +13,7 @@ const requirements = (text: string): ReadonlyArray<string> =>
 type Labels = Readonly<Record<string, string>>
 
 const labelRequirement = (text: string): ((labels: Labels) => boolean) | undefined => {
-  const set = /^([^\s!=(),]+)\s+(in|notin)\s+\(([^()]*)\)$/.exec(text)
+  const set = /^([^\s!=(),]+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(text)
   if (set !== null) {
     const [, key = "", operator, list = ""] = set
     const values = new Set(list.split(",").map((value) => value.trim()))

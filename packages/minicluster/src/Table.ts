@@ -3,7 +3,14 @@ import { type KubeObject } from "./Objects.ts"
 import { printers } from "./Printers.ts"
 import { type Resource } from "./Resources.ts"
 
-/** `withObject` is the query's `includeObject`: each row carries the metadata unless it asks for more or for none. */
+/** Each row carries the object's metadata, unless `includeObject` asks for all of it or for none. */
+const carried = (object: KubeObject, withObject: string | null): object | null => {
+  if (withObject === "Object") return object
+  if (withObject === "None") return null
+  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object.metadata }
+}
+
+/** `withObject` is the query's `includeObject`. */
 export const table = (
   resource: Resource,
   objects: ReadonlyArray<KubeObject>,
@@ -22,9 +29,7 @@ export const table = (
     columnDefinitions: options.columns ? columns : [],
     rows: objects.map((object) => ({
       cells: cells(object, options.now),
-      object: options.withObject === "Object"
-        ? object
-        : { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object.metadata }
+      object: carried(object, options.withObject)
     }))
   }
 }

@@ -17,13 +17,13 @@ const defaultWatch = () => 1_800_000 + Math.random() * 1_800_000
 
 type WatchType = Change["type"] | "BOOKMARK" | "ERROR"
 
-/** What a watcher that selects sees of a change: an object that leaves the selection is deleted for it. */
-const seenAs = (select: Selector, { object, previous, type }: Change): Change["type"] | undefined => {
-  const now = select(object)
+/** What a watcher that selects sees of a change: an object that leaves the selection is deleted, as it was within it. */
+const seenAs = (select: Selector, { object, previous, type }: Change): [Change["type"], KubeObject] | undefined => {
   const before = previous !== undefined && select(previous)
-  if (type === "DELETED") return now || before ? "DELETED" : undefined
-  if (now) return before ? "MODIFIED" : "ADDED"
-  return before ? "DELETED" : undefined
+  if (type !== "DELETED" && select(object)) return [before ? "MODIFIED" : "ADDED", object]
+  if (!before) return undefined
+  const { resourceVersion } = object.metadata
+  return ["DELETED", type === "DELETED" ? object : { ...previous, metadata: { ...previous.metadata, resourceVersion } }]
 }
 
 /** An object is written once for all who watch it. */
@@ -62,16 +62,20 @@ const optionsOf = Effect.fnUntraced(function*(query: URLSearchParams) {
     )
   }
   if (initial === null && match !== null) {
-    return yield* forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch")
+    return yield* forbidden(
+      "resourceVersionMatch",
+      "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    )
   }
   const seconds = Number(query.get("timeoutSeconds") ?? 0)
+  const bookmarks = isTrue(query.get("allowWatchBookmarks"))
   return {
     from: Number(from),
     // Without a version, or with 0, what there is comes first.
     withInitial: initial === null ? Number(from) === 0 : isTrue(initial),
-    marksInitial: isTrue(initial),
+    marksInitial: isTrue(initial) && bookmarks,
     ends: (yield* Clock.currentTimeMillis) + (seconds > 0 ? seconds * 1000 : defaultWatch()),
-    bookmarks: isTrue(query.get("allowWatchBookmarks")),
+    bookmarks,
     withObject: query.get("includeObject")
   }
 })
@@ -129,8 +133,8 @@ export const watch = Effect.fnUntraced(
         const batch = yield* feed.next
         const now = yield* Clock.currentTimeMillis
         return batch.flatMap((change) => {
-          const type = change.resource === resource ? seenAs(select, change) : undefined
-          return type === undefined ? [] : [line(type, change.object, now)]
+          const seen = change.resource === resource ? seenAs(select, change) : undefined
+          return seen === undefined ? [] : [line(...seen, now)]
         })
       })
       const next: Effect.Effect<ReadonlyArray<string> | undefined, CutOff> = Effect.suspend((): Effect.Effect<

@@ -36,26 +36,20 @@ layer(clusterLayer(), { excludeTestServices: true })("the API server", (it) => {
       }
     }))
 
-  it.effect("lists its resources for discovery", () =>
-    Effect.gen(function*() {
-      const cluster = yield* MiniclusterService
-      const core = yield* call(cluster, "GET", "/api/v1")
-      assert.deepStrictEqual(listAt((yield* call(cluster, "GET", "/api")).body, "versions"), ["v1"])
-      assert.strictEqual(textAt((yield* call(cluster, "GET", "/apis")).body, "kind"), "APIGroupList")
-      const names = listAt(core.body, "resources").map((resource) => textAt(resource, "name"))
-      assert.includeMembers(names, ["pods", "pods/exec", "pods/log", "events", "namespaces"])
-    }))
-
   it.effect("answers what it does not serve with a 404 or 405 Status", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService
       for (
         const path of [
           "/nowhere",
-          "/api/v1/nodes",
+          "/api/v1/services",
+          "/api/v2/pods",
           "/apis/apps/v1/deployments",
-          `${pods}/a/status`,
-          "/api/v1/namespaces/default/secrets"
+          "/apis/rbac.authorization.k8s.io/v1beta1/roles",
+          "/apis/rbac.authorization.k8s.io/v1/pods",
+          "/api/v1/namespaces/default/nodes",
+          `${pods}/a/nosuch`,
+          `${pods}/a/status/b`
         ]
       ) {
         const answer = yield* call(cluster, "GET", path)
@@ -63,30 +57,51 @@ layer(clusterLayer(), { excludeTestServices: true })("the API server", (it) => {
           404,
           "Status",
           "NotFound"
-        ])
+        ], path)
       }
-      const answer = yield* call(cluster, "DELETE", pods)
-      assert.deepStrictEqual([answer.code, at(answer.body, "reason")], [405, "MethodNotAllowed"])
+      for (
+        const [method, path] of [
+          ["DELETE", "/api/v1/namespaces"],
+          ["POST", "/api/v1/nodes"],
+          // Into which namespace?
+          ["POST", "/api/v1/pods"],
+          ["PUT", pods],
+          ["PATCH", pods],
+          ["POST", `${pods}/a`],
+          ["DELETE", `${pods}/a/log`],
+          ["POST", "/version"],
+          ["GET", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"]
+        ] as const
+      ) {
+        const answer = yield* call(cluster, method, path)
+        assert.deepStrictEqual([answer.code, at(answer.body, "reason")], [405, "MethodNotAllowed"], `${method} ${path}`)
+      }
     }))
 
-  it.effect("takes JSON bodies of a bounded size only", () =>
+  it.effect("takes bodies of a bounded size only, in forms that it knows", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService
       const post = (raw: string, contentType: string) => call(cluster, "POST", pods, { raw, contentType })
-      const protobuf = yield* post("k8s\0", "application/vnd.kubernetes.protobuf")
-      assert.deepStrictEqual([protobuf.code, at(protobuf.body, "reason")], [415, "UnsupportedMediaType"])
+      const xml = yield* post("<pod/>", "application/xml")
+      assert.deepStrictEqual([xml.code, at(xml.body, "reason")], [415, "UnsupportedMediaType"])
       assert.strictEqual((yield* post("{", "application/json")).code, 400)
       assert.strictEqual((yield* post(JSON.stringify("x".repeat(4_000_000)), "application/json")).code, 413)
       assert.strictEqual((yield* post(`{"spec":{"containers":"none"}}`, "application/json")).code, 400)
     }))
 
-  it.effect("has the namespaces default and kube-system and no other", () =>
+  it.effect("has the four namespaces of every cluster, each with its account and its authority's certificate", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService
       const all = yield* call(cluster, "GET", "/api/v1/namespaces")
       const names = listAt(all.body, "items").map((item) => textAt(item, "metadata", "name"))
-      assert.deepStrictEqual(names, ["default", "kube-system"])
-      assert.strictEqual((yield* call(cluster, "GET", "/api/v1/namespaces/default")).code, 200)
+      assert.deepStrictEqual(names, ["default", "kube-node-lease", "kube-public", "kube-system"])
+      for (const name of names) {
+        const within = `/api/v1/namespaces/${name}`
+        assert.strictEqual((yield* call(cluster, "GET", within)).code, 200)
+        assert.strictEqual((yield* call(cluster, "GET", `${within}/serviceaccounts/default`)).code, 200)
+        const authority = yield* call(cluster, "GET", `${within}/configmaps/kube-root-ca.crt`)
+        assert.match(textAt(authority.body, "data", "ca.crt"), /^-----BEGIN CERTIFICATE-----/)
+      }
       const missing = yield* call(cluster, "POST", "/api/v1/namespaces/nowhere/pods", { body: podBody("a") })
       assert.strictEqual(missing.code, 404)
       assert.strictEqual(textAt(missing.body, "message"), "namespaces \"nowhere\" not found")

@@ -1,7 +1,13 @@
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { makeObject } from "../src/Controllers.ts"
+import { makeFaults } from "../src/Faults.ts"
 import { makeWith } from "../src/Minicluster.ts"
+import { makeStore, type Store } from "../src/Store.ts"
+import { watch } from "../src/Watch.ts"
 import { at, call, eventually, follow, podBody, pods, runningPod, textAt } from "./support/Client.ts"
+import { create, pathOf } from "./support/Samples.ts"
 
 const seen = (events: ReadonlyArray<unknown>) =>
   events.map((event) => `${textAt(event, "type")} ${textAt(event, "object", "metadata", "name")}`)
@@ -55,23 +61,171 @@ it.live("an object that enters or leaves the selection is ADDED or DELETED for t
     yield* label("no")
     yield* watch.until((events) => events.length === 2)
     assert.deepStrictEqual(seen(watch.events()), ["ADDED moving", "DELETED moving"])
+    // As it was when it was last selected, under the version of the change that took it away.
+    const [added, left] = watch.events().map((event) => at(event, "object", "metadata"))
+    assert.strictEqual(textAt(left, "labels", "in"), "yes")
+    assert.isAbove(Number(textAt(left, "resourceVersion")), Number(textAt(added, "resourceVersion")))
+  }))
+
+it.live("a watch is of one namespace, of all, or of one object", () =>
+  Effect.gen(function*() {
+    const cluster = yield* makeWith({}, {})
+    const { body } = yield* call(cluster, "GET", "/api/v1/configmaps")
+    const from = `watch=true&resourceVersion=${textAt(body, "metadata", "resourceVersion")}`
+    const all = yield* follow(cluster, `/api/v1/configmaps?${from}`)
+    const within = yield* follow(cluster, `${pathOf("configmaps")}?${from}`)
+    const selected = yield* follow(cluster, `${pathOf("configmaps")}?${from}&fieldSelector=metadata.name%3Db`)
+    yield* create(cluster, "configmaps", { name: "a" }, "kube-system")
+    yield* create(cluster, "configmaps", { name: "b" })
+    yield* create(cluster, "configmaps", { name: "end" })
+    const ended = (events: ReadonlyArray<unknown>) => seen(events).includes("ADDED end")
+    yield* all.until(ended)
+    yield* within.until(ended)
+    yield* selected.until((events) => events.length > 0)
+    assert.deepStrictEqual(seen(all.events()), ["ADDED a", "ADDED b", "ADDED end"])
+    assert.deepStrictEqual(seen(within.events()), ["ADDED b", "ADDED end"])
+    assert.deepStrictEqual(seen(selected.events()), ["ADDED b"])
+  }))
+
+const streamed = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+
+it.live("sendInitialEvents tells what is there, marks the end of that with a bookmark, and goes on", () =>
+  Effect.gen(function*() {
+    const cluster = yield* makeWith({}, {})
+    for (const name of ["a", "b"]) yield* create(cluster, "configmaps", { name, labels: { in: "yes" } })
+    const path = `${pathOf("configmaps")}?labelSelector=in%3Dyes&${streamed}`
+    const list = yield* call(cluster, "GET", pathOf("configmaps"))
+    const watch = yield* follow(cluster, `${path}&allowWatchBookmarks=true`)
+    yield* watch.until((events) => events.length === 3)
+    assert.deepStrictEqual(watch.events()[2], {
+      type: "BOOKMARK",
+      object: {
+        kind: "ConfigMap",
+        apiVersion: "v1",
+        metadata: {
+          resourceVersion: textAt(list.body, "metadata", "resourceVersion"),
+          creationTimestamp: null,
+          annotations: { "k8s.io/initial-events-end": "true" }
+        }
+      }
+    })
+    yield* create(cluster, "configmaps", { name: "c", labels: { in: "yes" } })
+    yield* watch.until((events) => events.length === 4)
+    assert.deepStrictEqual(seen(watch.events()), ["ADDED a", "ADDED b", "BOOKMARK ", "ADDED c"])
+    // Who takes no bookmarks gets none, and who says false gets the changes only.
+    const without = yield* follow(cluster, path)
+    const changes = yield* follow(
+      cluster,
+      `${path.replace("=true&resource", "=false&resource")}&allowWatchBookmarks=true`
+    )
+    yield* create(cluster, "configmaps", { name: "d", labels: { in: "yes" } })
+    yield* without.until((events) => events.length >= 4)
+    yield* changes.until((events) => events.length >= 1)
+    assert.deepStrictEqual(seen(without.events()), ["ADDED a", "ADDED b", "ADDED c", "ADDED d"])
+    assert.deepStrictEqual(seen(changes.events()), ["ADDED d"])
+  }))
+
+it.live("sendInitialEvents and resourceVersionMatch are refused one without the other", () =>
+  Effect.gen(function*() {
+    const cluster = yield* makeWith({}, {})
+    const refusal = (query: string) =>
+      Effect.map(
+        call(cluster, "GET", `${pods}?watch=true&${query}`),
+        ({ body, code }) => [code, textAt(body, "message")]
+      )
+    const lead = "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+    assert.deepStrictEqual(yield* refusal("sendInitialEvents=true"), [
+      422,
+      `${lead}sendInitialEvents requires setting resourceVersionMatch to NotOlderThan`
+    ])
+    assert.deepStrictEqual(yield* refusal("resourceVersionMatch=NotOlderThan"), [
+      422,
+      `${lead}resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided`
+    ])
   }))
 
 it.live("a version that the history no longer holds is 410 Expired, at the start and in a stream that lags", () =>
   Effect.gen(function*() {
     const cluster = yield* makeWith({}, { history: 4 })
-    yield* runningPod(cluster, podBody("busy"))
     const answer = yield* call(cluster, "GET", `${pods}?watch=true&resourceVersion=1`)
     assert.deepStrictEqual([answer.code, textAt(answer.body, "reason")], [410, "Expired"])
     assert.match(textAt(answer.body, "message"), /^too old resource version: 1 \(\d+\)$/)
     const nonsense = yield* call(cluster, "GET", `${pods}?watch=true&resourceVersion=x`)
     assert.strictEqual(nonsense.code, 400)
-    const initial = yield* call(
+    const path = pathOf("configmaps")
+    const { body } = yield* call(cluster, "GET", path)
+    // Each event of this watch waits, so that it cannot keep up.
+    yield* cluster.faults.set({
+      rules: [{ resources: ["configmaps"], watch: { _tag: "Stale", after: 0, millis: 500 } }]
+    })
+    const lagging = yield* follow(
       cluster,
-      "GET",
-      `${pods}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan`
+      `${path}?watch=true&resourceVersion=${textAt(body, "metadata", "resourceVersion")}`
     )
-    assert.strictEqual(initial.code, 422)
+    yield* create(cluster, "configmaps", { name: "first" })
+    for (let count = 0; count < 12; count++) yield* create(cluster, "configmaps", { generateName: "more-" })
+    yield* eventually(() => lagging.ended())
+    const last = lagging.events().at(-1)
+    assert.deepStrictEqual([textAt(last, "type"), at(last, "object", "code"), textAt(last, "object", "reason")], [
+      "ERROR",
+      410,
+      "Expired"
+    ])
+    assert.isBelow(lagging.events().length, 13)
+  }))
+
+/** The lines of a watch without a server, where time is the test's. */
+const linesOf = Effect.fnUntraced(function*(store: Store, query: string) {
+  const lines: Array<string> = []
+  let ended = false
+  const answer = yield* watch(store, yield* makeFaults({}), "configmaps", undefined, {
+    method: "GET",
+    path: [],
+    user: { name: "somebody", groups: [] },
+    query: new URLSearchParams(query),
+    accept: "application/json",
+    contentType: "",
+    json: Effect.void
+  })
+  if (answer._tag !== "Stream") return assert.fail("a watch is a stream")
+  const read = Stream.runForEach(answer.body, (bytes) =>
+    Effect.sync(() => {
+      lines.push(...new TextDecoder().decode(bytes).trim().split("\n"))
+    }))
+  yield* Effect.forkScoped(Effect.andThen(
+    Effect.orDie(read),
+    Effect.sync(() => {
+      ended = true
+    })
+  ))
+  return { lines, ended: () => ended }
+})
+
+it.effect("bookmarks come once a minute, to those who take them, with the newest version", () =>
+  Effect.gen(function*() {
+    const store = yield* makeStore()
+    const taking = yield* linesOf(store, "allowWatchBookmarks=true&resourceVersion=1")
+    const other = yield* linesOf(store, "resourceVersion=1")
+    yield* TestClock.adjust("59 seconds")
+    assert.deepStrictEqual(taking.lines, [])
+    // A change of another resource moves the version on, although this watch does not see it.
+    yield* makeObject(store, "secrets", "secret", "default", {})
+    yield* TestClock.adjust("1 second")
+    const metadata = { resourceVersion: String(yield* store.version), creationTimestamp: null }
+    const bookmark = { type: "BOOKMARK", object: { kind: "ConfigMap", apiVersion: "v1", metadata } }
+    assert.deepStrictEqual(taking.lines.map((line): unknown => JSON.parse(line)), [bookmark])
+    yield* TestClock.adjust("2 minutes")
+    assert.deepStrictEqual([taking.lines.length, other.lines.length], [3, 0])
+  }))
+
+it.effect("a watch without timeoutSeconds ends after 30 to 60 minutes", () =>
+  Effect.gen(function*() {
+    const store = yield* makeStore()
+    const watch = yield* linesOf(store, "resourceVersion=1")
+    yield* TestClock.adjust("1799 seconds")
+    assert.isFalse(watch.ended())
+    yield* TestClock.adjust("1801 seconds")
+    assert.isTrue(watch.ended())
   }))
 
 it.live("timeoutSeconds ends a watch cleanly", () =>

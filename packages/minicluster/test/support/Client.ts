@@ -11,6 +11,8 @@ export interface Answer {
   readonly body: Json
   readonly text: string
   readonly contentType: string
+  /** The `Warning` header, "" without one. */
+  readonly warning: string
 }
 
 /** JSON of unknown shape, read by `at`. */
@@ -90,7 +92,8 @@ export const call = (
     const body: Json = contentType.startsWith("application/json") && !text.includes("}\n{")
       ? JSON.parse(text)
       : undefined
-    return { code: response.statusCode ?? 0, text, contentType, body }
+    const { warning = "" } = response.headers
+    return { code: response.statusCode ?? 0, text, contentType, warning, body }
   })
 
 /** A stream of lines: what has come so far, and an effect that waits until a predicate holds of it. */
@@ -233,7 +236,13 @@ export const refusedExec = (
       })
       response.on("end", () =>
         resume(
-          Effect.succeed({ code: response.statusCode ?? 0, text, contentType: "", body: JSON.parse(text) as Json })
+          Effect.succeed({
+            code: response.statusCode ?? 0,
+            text,
+            contentType: "",
+            warning: "",
+            body: JSON.parse(text) as Json
+          })
         ))
     })
   })
