@@ -169,7 +169,6 @@ const securityContext = Rule.present(Rule.all(
 const actions: Rule.Table = {
   exec: Rule.fields({ command: Rule.needed() }),
   httpGet: Rule.fields({
-    path: Rule.needed(),
     port,
     scheme: Rule.exactly("HTTP", "HTTPS"),
     httpHeaders: (list, at) => listOf(list).flatMap((one) => Rule.strictly(Names.header)(valueAt(one, "name"), at))
