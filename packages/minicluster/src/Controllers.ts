@@ -39,7 +39,9 @@ const furnishNamespace = (store: Store, authority: string, namespace: string) =>
     makeObject(store, "serviceaccounts", "default", namespace, {}),
     makeObject(store, "configmaps", caConfigMap, namespace, {
       metadata: {
-        annotations: { "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver." }
+        annotations: {
+          "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver."
+        }
       },
       data: { "ca.crt": authority }
     })

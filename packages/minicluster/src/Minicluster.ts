@@ -7,9 +7,9 @@ import { makeAuthentication } from "./Authentication.ts"
 import { makeCertificates } from "./Certificates.ts"
 import { runCollector } from "./Collector.ts"
 import { makeNamespaces, makeObject } from "./Controllers.ts"
-import { makeEvents } from "./Events.ts"
 import { storeDefaultRoles } from "./DefaultRoles.ts"
 import { makeDirectory } from "./Directory.ts"
+import { makeEvents } from "./Events.ts"
 import { type Eviction } from "./FaultPlan.ts"
 import { type FaultsControl, makeFaults } from "./Faults.ts"
 import { detectIsolation, isolationNotes } from "./Isolation.ts"
@@ -110,7 +110,8 @@ export const makeWith = (
         KUBERNETES_SERVICE_PORT_HTTPS: String(server.port),
         KUBERNETES_PORT: `tcp://${address}`
       },
-      token: (pod, wanted) => Effect.orDie(podToken(store, tokens, pod, wanted)),
+      token: (pod, wanted) =>
+        Effect.orDie(podToken(store, tokens, pod, wanted)),
       authority
     })
     yield* followFaults(faults, kubelet, store)
@@ -123,7 +124,8 @@ export const makeWith = (
     return {
       url,
       kubeconfig: kubeconfig({ url, authority, user: { name: "kubernetes-admin", token } }),
-      kubeconfigFor: (user) => certificateKubeconfig({ url, certificates, ...user }),
+      kubeconfigFor: (user) =>
+        certificateKubeconfig({ url, certificates, ...user }),
       isolation: isolationNotes(isolation),
       faults
     }
@@ -139,11 +141,15 @@ const followFaults = (faults: FaultsControl, kubelet: Kubelet, store: Store) =>
 
 const evictionMessage = "The node was low on resource: memory."
 
-const evictSelected = Effect.fnUntraced(function*({ labelSelector: text = "", message, namespace }: Eviction, kubelet: Kubelet, store: Store) {
-  const select = yield* labelSelector(text)
-  const { items } = yield* store.list("pods", namespace)
-  yield* Effect.forEach(items.filter(select), (pod) => kubelet.evict(pod, message ?? evictionMessage), { discard: true })
-})
+const evictSelected = Effect.fnUntraced(
+  function*({ labelSelector: text = "", message, namespace }: Eviction, kubelet: Kubelet, store: Store) {
+    const select = yield* labelSelector(text)
+    const { items } = yield* store.list("pods", namespace)
+    yield* Effect.forEach(items.filter(select), (pod) => kubelet.evict(pod, message ?? evictionMessage), {
+      discard: true
+    })
+  }
+)
 
 /** A running cluster as a service. */
 export class MiniclusterService extends Context.Service<MiniclusterService, Minicluster>()(

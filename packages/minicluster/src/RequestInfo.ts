@@ -1,6 +1,14 @@
 /** What a request asks for, read from its method and path: `k8s.io/apiserver/pkg/endpoints/request.RequestInfo`. */
 import { type ApiRequest } from "./Http.ts"
-import { isResource, isReview, type Resource, resourceTypes, type ResourceType, type Review, reviewTypes } from "./Resources.ts"
+import {
+  isResource,
+  isReview,
+  type Resource,
+  type ResourceType,
+  resourceTypes,
+  type Review,
+  reviewTypes
+} from "./Resources.ts"
 
 /** A verb is what RBAC names it: "list", "deletecollection"; for a path that is no resource, the method in lower case. */
 export interface RequestInfo {
@@ -47,7 +55,8 @@ export const requestInfo = ({ method, path, query }: Pick<ApiRequest, "method" |
   const group = isCore ? "" : path[1] ?? ""
   const parts = path.slice(isCore ? 2 : 3)
   // "namespaces" is a resource itself, and what leads to those inside of one.
-  const inNamespace = parts[0] === "namespaces" && parts.length > 2 && !(parts[2] === "status" || parts[2] === "finalize")
+  const inNamespace = parts[0] === "namespaces" && parts.length > 2 &&
+    !(parts[2] === "status" || parts[2] === "finalize")
   const [resource = "", name = "", ...rest] = inNamespace ? parts.slice(2) : parts
   if (rest.length > 1) return nowhere
   const namespace = inNamespace || resource === "namespaces" ? (parts[1] ?? "") : ""
