@@ -23,9 +23,7 @@ export const deepest = async (
 /** The real path of `path` below `folder`, made if need be; nothing when it leads out. Fails as the machine does. */
 export const confined = async (folder: string, path: string, missing: Missing): Promise<string | undefined> => {
   const root = await realpath(folder)
-  const wanted = join(root, path)
-  if (!isInside(root, wanted)) return undefined
-  const { real, rest } = await deepest(wanted)
+  const { real, rest } = await deepest(join(root, path))
   if (!isInside(root, real)) return undefined
   const target = join(real, ...rest)
   if (rest.length === 0 || missing === "nothing") return target

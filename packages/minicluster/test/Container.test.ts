@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { Buffer } from "node:buffer"
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type ContainerLog, makeContainerLog } from "../src/ContainerLog.ts"
+import { makeFanOut } from "../src/FanOut.ts"
 import { detectIsolation } from "../src/Isolation.ts"
 import { shortcomings } from "../src/Program.ts"
 import { outputIn, podOf, specOf, started, temporaryFolder, textOf, until } from "./support/Container.ts"
@@ -47,6 +49,18 @@ describe("a container's mounts", () => {
         assert.isFalse(existsSync(join(target, "file")))
       }))
   }
+
+  it.live("cover the pod's own folder and still come from it, and leave its home where it is", () =>
+    Effect.gen(function*() {
+      if (!(yield* namespaces)) return
+      const [covering, other] = [yield* volume, yield* volume]
+      const container = yield* started({}, { mounts: [mount(covering, tmpdir()), mount(other, "/usr/share")] })
+      writeFileSync(join(other, "mark"), "there\n")
+      assert.strictEqual(
+        yield* outputIn(container, `cat /usr/share/mark ${tmpdir()}/file; [ "$PWD" = "$HOME" ] && touch ~/f && ls ~`),
+        "there\ntext\nf\n"
+      )
+    }))
 
   it.live("lie in one another, and may be files and read-only", () =>
     Effect.gen(function*() {
@@ -173,10 +187,14 @@ describe("a container's programs", () => {
     Effect.gen(function*() {
       for (let round = 0; round < 5; round++) {
         const log = yield* makeContainerLog
-        const container = yield* started({ command: ["sh", "-c", "seq 10000; echo end >&2"] }, { log })
+        const command = ["sh", "-c", "read go; seq 25000; echo end >&2"]
+        const container = yield* started({ command, stdin: true }, { log })
+        // Nobody reads what this one is given.
+        const { stdin } = yield* container.attach({ stdin: true })
+        yield* stdin?.write(Buffer.from("go\n")) ?? Effect.void
         yield* container.exitCode
         const text = yield* logged(log)
-        assert.include(text, "10000\n")
+        assert.include(text, "\n25000\n")
         assert.include(text, "end\n")
       }
     }))
@@ -195,7 +213,7 @@ describe("a container's programs", () => {
         // Some of these meet the container alive, some while it goes, some after it.
         const attempts = yield* Effect.forkChild(
           Effect.forEach(
-            Array.from({ length: 12 }),
+            Array.from({ length: 48 }),
             () =>
               Effect.scoped(Effect.gen(function*() {
                 const program = yield* enter
@@ -204,7 +222,7 @@ describe("a container's programs", () => {
                 })
                 return { out, err, code: yield* program.exitCode }
               })).pipe(Effect.catch(({ message }) => Effect.succeed({ refused: message }))),
-            { concurrency: 4 }
+            { concurrency: 24 }
           ),
           { startImmediately: true }
         )
@@ -259,6 +277,30 @@ describe("an attached client", () => {
       }))
       assert.strictEqual(yield* textOf(watching.stdout), "got last\nover\n")
       assert.strictEqual(yield* watching.exitCode, 0)
+    }))
+
+  it.live("may leave as much unread as a pipe holds; then whoever writes waits for it to read or to leave", () =>
+    Effect.gen(function*() {
+      const fanOut = makeFanOut()
+      const scope = yield* Scope.make()
+      const reader = yield* Scope.provide(fanOut.attach, scope)
+      const write = (length: number) =>
+        Effect.forkChild(fanOut.write(new Uint8Array(length)), { startImmediately: true })
+      yield* Fiber.join(yield* write(64 * 1024))
+      const waits = yield* write(1)
+      assert.isUndefined(waits.pollUnsafe())
+      assert.strictEqual((yield* reader.read)?.length, 64 * 1024)
+      yield* Fiber.join(waits)
+      const left = yield* write(64 * 1024)
+      assert.isUndefined(left.pollUnsafe())
+      yield* Scope.close(scope, Exit.void)
+      yield* Fiber.join(left)
+      yield* fanOut.attach
+      const hurried = yield* write(100 * 1024)
+      assert.isUndefined(hurried.pollUnsafe())
+      yield* fanOut.hurry
+      yield* Fiber.join(hurried)
+      yield* Fiber.join(yield* write(100 * 1024))
     }))
 
   it.live("that does not read stops the program as a full pipe does, and no longer when it leaves", () =>
