@@ -10,6 +10,9 @@ export interface Inbox extends ByteSource {
   readonly drop: () => void
 }
 
+/** What a piece costs besides its bytes, so that a peer's many tiny ones are bounded too. */
+const pieceCost = 128
+
 /** `stop(true)` is called when more than `limit` bytes wait here, `stop(false)` when half of them have been taken. */
 export const makeInbox = (limit: number, stop: (full: boolean) => void): Effect.Effect<Inbox> =>
   // Unbounded in pieces, bounded in bytes.
@@ -26,8 +29,9 @@ export const makeInbox = (limit: number, stop: (full: boolean) => void): Effect.
     return {
       offer: (bytes) => {
         if (over !== "no" || bytes.length === 0) return
-        Queue.offerUnsafe(queue, bytes)
-        count(bytes.length)
+        // A small piece would keep the whole buffer that it was cut from.
+        Queue.offerUnsafe(queue, 2 * bytes.length < bytes.buffer.byteLength ? Uint8Array.from(bytes) : bytes)
+        count(bytes.length + pieceCost)
       },
       end: () => {
         if (over !== "no") return
@@ -48,7 +52,7 @@ export const makeInbox = (limit: number, stop: (full: boolean) => void): Effect.
             Queue.offerUnsafe(queue, undefined)
             return undefined
           }
-          taken = bytes.length
+          taken = bytes.length + pieceCost
           return bytes
         })
       })

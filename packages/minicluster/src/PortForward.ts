@@ -6,6 +6,7 @@ import { type Duplex } from "node:stream"
 import { type WebSocket } from "ws"
 import { type ByteSink, type ByteSource, sinkOf, sourceOf } from "./Bytes.ts"
 import { send, takeSocket, unreadLimit } from "./Channels.ts"
+import { dialFailure } from "./ExecFaults.ts"
 import { streamCreationTimeout } from "./ExecSpdy.ts"
 import { makeInbox } from "./Inbox.ts"
 import { type Kubelet } from "./Kubelet.ts"
@@ -35,6 +36,7 @@ export const admitForward = Effect.fnUntraced(
   function*(store: Store, kubelet: Kubelet, namespace: string, name: string): Effect.fn.Return<Pod, ApiError> {
     const pod: Pod = yield* store.get("pods", namespace, name)
     if ((pod.spec.nodeName ?? "") === "") return yield* badRequest(`pod ${name} does not have a host assigned`)
+    if (kubelet.isLost()) return yield* internalError(dialFailure)
     const containers = [...pod.spec.containers, ...pod.spec.initContainers ?? []]
     if (!containers.some((container) => kubelet.running(pod, container.name) !== undefined)) {
       return yield* internalError(`unable to upgrade connection: pod not found ("${name}_${namespace}")`)

@@ -28,7 +28,8 @@ const controlLimit = 16 * 1024
 const headersLimit = 64 * 1024
 
 const type = { synStream: 1, synReply: 2, reset: 3, ping: 6, goAway: 7, headers: 8 }
-const finFlag = 1
+/** In the second word, above a frame's length. */
+const finFlag = 0x1000000
 /** The status codes of RST_STREAM and GOAWAY that are used here. */
 export const refusedStream = 3
 const protocolError = 1
@@ -61,7 +62,7 @@ const uint32s = (...values: ReadonlyArray<number>): Buffer => {
 const control = (kind: number, body: Buffer): Buffer => Buffer.concat([uint32s(0x80030000 + kind, body.length), body])
 
 export const dataFrame = (id: number, bytes: Uint8Array, fin: boolean): Buffer =>
-  Buffer.concat([uint32s(id, (fin ? finFlag << 24 : 0) + bytes.length), bytes])
+  Buffer.concat([uint32s(id, (fin ? finFlag : 0) + bytes.length), bytes])
 export const resetFrame = (id: number, status: number): Buffer => control(type.reset, uint32s(id, status))
 export const pingFrame = (id: number): Buffer => control(type.ping, uint32s(id))
 export const goAwayFrame = (lastId: number): Buffer => control(type.goAway, uint32s(lastId, protocolError))
@@ -72,7 +73,7 @@ const zlibHead = Buffer.from("78bbe3c6a7c2", "hex")
  * No headers: their count, 0, as a stored block of four bytes (RFC 1951 §3.2.4), so that nothing has to be compressed
  * here; then an empty one, which is a flush: without it Go's inflater wants to see the next block first.
  */
-const noHeaders = Buffer.from("000400fbff00000000" + "000000ffff", "hex")
+const noHeaders = Buffer.from("000400fbff00000000000000ffff", "hex")
 
 /** `first` is for the first reply of a connection, whose replies' headers are one zlib stream. */
 export const synReplyFrame = (id: number, first: boolean): Buffer =>
@@ -154,31 +155,17 @@ export const makeFrames = Effect.fnUntraced(function*(
     const headers = parseHeaders(yield* inflate(block))
     return headers ?? (yield* new SpdyError({ message: "a malformed block of headers" }))
   })
+  /** `undefined` for what is of no interest here. */
   const controlFrame = Effect.fnUntraced(
-    function*(kind: number, flags: number, body: Buffer): Effect.fn.Return<Frame | undefined, SpdyError> {
-      const least = { [type.synStream]: 10, [type.synReply]: 4, [type.headers]: 4, [type.reset]: 8, [type.ping]: 4 }
-      if (body.length < (least[kind] ?? 0)) return yield* new SpdyError({ message: "a frame that is too short" })
-      const id = body.length < 4 ? 0 : body.readUInt32BE() & 0x7fffffff
-      switch (kind) {
-        case type.synStream:
-          return {
-            _tag: "SynStream",
-            id,
-            headers: yield* headersOf(body.subarray(10)),
-            fin: (flags & finFlag) !== 0
-          }
-        case type.synReply:
-        case type.headers:
-          // Of no interest, but a part of the one stream that headers are compressed in.
-          yield* headersOf(body.subarray(4))
-          return undefined
-        case type.reset:
-          return { _tag: "Reset", id }
-        case type.ping:
-          return { _tag: "Ping", id: body.readUInt32BE() }
-        default:
-          return undefined
-      }
+    function*(kind: number, fin: boolean, body: Buffer): Effect.fn.Return<Frame | undefined, SpdyError> {
+      if (body.length < 4) return yield* new SpdyError({ message: "a frame that is too short" })
+      const id = body.readUInt32BE() & 0x7fffffff
+      if (kind === type.reset) return { _tag: "Reset", id }
+      if (kind === type.ping) return { _tag: "Ping", id }
+      if (kind === type.synStream) return { _tag: "SynStream", id, headers: yield* headersOf(body.subarray(10)), fin }
+      // These belong to the one stream in which headers are compressed.
+      if (kind === type.synReply || kind === type.headers) yield* headersOf(body.subarray(4))
+      return undefined
     }
   )
   const next = Effect.gen(function*(): Effect.fn.Return<Frame | undefined, SpdyError> {
@@ -193,16 +180,16 @@ export const makeFrames = Effect.fnUntraced(function*(
       const head = yield* exactly(8)
       if (head === undefined) return undefined
       const [first, second] = [head.readUInt32BE(0), head.readUInt32BE(4)]
-      const [flags, length] = [second >>> 24, second & 0xffffff]
+      const [fin, length] = [(second & finFlag) !== 0, second & 0xffffff]
       if (first < 0x80000000) {
-        data = { id: first, left: length, fin: (flags & finFlag) !== 0 }
+        data = { id: first, left: length, fin }
         continue
       }
       if (((first >>> 16) & 0x7fff) !== 3) return yield* new SpdyError({ message: "another version of SPDY" })
       if (length > controlLimit) return yield* new SpdyError({ message: "a control frame that is too long" })
       const body = yield* exactly(length)
       if (body === undefined) return undefined
-      const frame = yield* controlFrame(first & 0xffff, flags, body)
+      const frame = yield* controlFrame(first & 0xffff, fin, body)
       if (frame !== undefined) return frame
     }
   })

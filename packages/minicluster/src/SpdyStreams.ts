@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer"
 import { type Duplex } from "node:stream"
 import { type ByteSink, type ByteSource, sourceOf } from "./Bytes.ts"
 import { unsentLimit } from "./Channels.ts"
-import { makeInbox } from "./Inbox.ts"
+import { type Inbox, makeInbox } from "./Inbox.ts"
 import {
   dataFrame,
   type Frame,
@@ -48,14 +48,6 @@ const unacceptedLimit = 16
 /** A client that leaves while it is not read from is noticed by writing to it. */
 const knockEvery = "5 seconds"
 
-interface Entry {
-  readonly receive: (bytes: Uint8Array, fin: boolean) => void
-  /** Too much of the stream has not been taken; `room` waits for that to change. */
-  readonly full: () => boolean
-  readonly room: Effect.Effect<void>
-  readonly reset: () => void
-}
-
 /** Takes `transport` until the scope closes. Whatever comes over it, nothing but this connection ends by it. */
 export const serveSpdy = Effect.fnUntraced(function*(
   transport: Duplex
@@ -63,7 +55,9 @@ export const serveSpdy = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => Effect.sync(() => transport.destroy()))
   transport.on("error", () => transport.destroy())
   const frames = yield* makeFrames(sourceOf(transport))
-  const streams = new Map<number, Entry>()
+  const streams = new Map<number, { readonly inbox: Inbox; readonly forget: () => void }>()
+  const full = new Set<number>()
+  const room = Latch.makeUnsafe(true)
   const opened = yield* Queue.bounded<SpdyStream | undefined>(unacceptedLimit)
   const closed = Deferred.makeUnsafe<void>()
   transport.once("close", () => Deferred.doneUnsafe(closed, Effect.void))
@@ -81,11 +75,11 @@ export const serveSpdy = Effect.fnUntraced(function*(
     })
 
   const open = Effect.fnUntraced(function*(id: number, headers: Headers, fin: boolean) {
-    const room = Latch.makeUnsafe(true)
-    let full = false
-    const inbox = yield* makeInbox(streamLimit, (now) => {
-      full = now
-      return full ? room.closeUnsafe() : room.openUnsafe()
+    const inbox = yield* makeInbox(streamLimit, (isFull) => {
+      if (isFull) full.add(id)
+      else full.delete(id)
+      if (full.size > 0) room.closeUnsafe()
+      else room.openUnsafe()
     })
     let half = false
     const forget = () => {
@@ -94,15 +88,7 @@ export const serveSpdy = Effect.fnUntraced(function*(
       streams.delete(id)
     }
     if (fin) inbox.end()
-    streams.set(id, {
-      receive: (bytes, fin) => {
-        inbox.offer(bytes)
-        if (fin) inbox.end()
-      },
-      full: () => full,
-      room: room.await,
-      reset: forget
-    })
+    streams.set(id, { inbox, forget })
     const stream: SpdyStream = {
       headers,
       source: inbox,
@@ -127,11 +113,13 @@ export const serveSpdy = Effect.fnUntraced(function*(
         // Even numbers are answers to a server's own, and this one sends none.
         return frame.id % 2 === 1 ? yield* write(pingFrame(frame.id)) : undefined
       case "Reset":
-        return streams.get(frame.id)?.reset()
+        return streams.get(frame.id)?.forget()
       case "Data": {
-        const entry = streams.get(frame.id)
-        entry?.receive(frame.bytes, frame.fin)
-        return entry?.full() === true ? yield* Effect.raceFirst(entry.room, knock) : undefined
+        const inbox = streams.get(frame.id)?.inbox
+        inbox?.offer(frame.bytes)
+        if (frame.fin) inbox?.end()
+        // Not waiting for nothing: most frames leave room.
+        return full.size > 0 ? yield* Effect.raceFirst(room.await, knock) : undefined
       }
       case "SynStream": {
         const { fin, headers, id } = frame
@@ -151,7 +139,7 @@ export const serveSpdy = Effect.fnUntraced(function*(
   }).pipe(
     Effect.catchTag("SpdyError", () => write(goAwayFrame(lastId))),
     Effect.ensuring(Effect.sync(() => {
-      for (const entry of streams.values()) entry.reset()
+      for (const { forget } of streams.values()) forget()
       Deferred.doneUnsafe(closed, Effect.void)
     }))
   )
@@ -161,7 +149,7 @@ export const serveSpdy = Effect.fnUntraced(function*(
     closed: Deferred.await(closed),
     finish: Effect.suspend(() => {
       // What still comes must not stop us from seeing the client's end.
-      for (const entry of streams.values()) entry.reset()
+      for (const { forget } of streams.values()) forget()
       transport.end()
       return Deferred.await(closed)
     })

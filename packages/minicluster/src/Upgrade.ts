@@ -12,7 +12,7 @@ import {
 import { admitAttach, admitExec } from "./Exec.ts"
 import { channelLink } from "./ExecChannel.ts"
 import { dialFailure, faultyLink, faultySession } from "./ExecFaults.ts"
-import { type ExecLink, type ExecSession, serveExec } from "./ExecSession.ts"
+import { type ExecLink, serveExec } from "./ExecSession.ts"
 import { spdyLink } from "./ExecSpdy.ts"
 import { type ExecFault, type Faults } from "./Faults.ts"
 import { type Kubelet } from "./Kubelet.ts"
@@ -59,22 +59,6 @@ const webSocketOptions: WebSocketServerOptions & { readonly closeTimeout: number
 /** What accepts WebSockets; its owner terminates its `clients` in the end. */
 export const makeSockets = (): WebSocketServer => new WebSocketServer(webSocketOptions)
 
-const execServed = (session: ExecSession, fault: ExecFault | undefined): Served => {
-  const over = (link: Effect.Effect<ExecLink | undefined, never, Scope.Scope>) =>
-    Effect.flatMap(link, (found) =>
-      found === undefined
-        ? Effect.void
-        : Effect.flatMap(faultyLink(found, fault), (link) => serveExec(link, faultySession(session, fault))))
-  return {
-    fault,
-    webSocket: {
-      "v5.channel.k8s.io": (socket) => over(channelLink(socket, session.streams, true)),
-      "v4.channel.k8s.io": (socket) => over(channelLink(socket, session.streams, false))
-    },
-    spdy: { "v4.channel.k8s.io": (socket) => over(spdyLink(socket, session.streams)) }
-  }
-}
-
 type Admit = (
   options: UpgradeOptions,
   namespace: string,
@@ -82,16 +66,31 @@ type Admit = (
   query: URLSearchParams
 ) => Effect.Effect<Served, ApiError>
 
+/** An exec or an attach, over any carrier. */
+const sessions = (admitSession: typeof admitExec): Admit =>
+  Effect.fnUntraced(function*({ faults, kubelet, store }, namespace, name, query): Effect.fn.Return<Served, ApiError> {
+    const admitted = yield* admitSession(store, kubelet, namespace, name, query)
+    const fault = yield* faults.exec
+    const session = faultySession(admitted, fault)
+    const over = (link: Effect.Effect<ExecLink | undefined, never, Scope.Scope>) =>
+      Effect.flatMap(link, (found) =>
+        found === undefined
+          ? Effect.void
+          : Effect.flatMap(faultyLink(found, fault), (faulty) => serveExec(faulty, session)))
+    return {
+      fault,
+      webSocket: {
+        "v5.channel.k8s.io": (socket) => over(channelLink(socket, session.streams, true)),
+        "v4.channel.k8s.io": (socket) => over(channelLink(socket, session.streams, false))
+      },
+      spdy: { "v4.channel.k8s.io": (socket) => over(spdyLink(socket, session.streams)) }
+    }
+  })
+
 /** By the pod's subresource. */
 const admissions: Readonly<Record<string, Admit>> = {
-  exec: Effect.fnUntraced(function*({ faults, kubelet, store }, namespace, name, query) {
-    const session = yield* admitExec(store, kubelet, namespace, name, query)
-    return execServed(session, yield* faults.exec)
-  }),
-  attach: Effect.fnUntraced(function*({ faults, kubelet, store }, namespace, name, query) {
-    const session = yield* admitAttach(store, kubelet, namespace, name, query)
-    return execServed(session, yield* faults.exec)
-  }),
+  exec: sessions(admitExec),
+  attach: sessions(admitAttach),
   portforward: Effect.fnUntraced(function*({ kubelet, store }, namespace, name, query) {
     const pod = yield* admitForward(store, kubelet, namespace, name)
     const tunnel: Serve<WebSocket> = (socket) => forwardStreams(createWebSocketStream(socket), pod)

@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer"
 import { createServer as createHttpServer } from "node:http"
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 import { call, eventually, podBody, pods, refusedExec, runningPod, textAt } from "./support/Client.ts"
-import { channels, kubectlFor, kubectlMissing, spdy } from "./support/Streams.ts"
+import { channels, kubectlFor, kubectlMissing, spdy, upgrade } from "./support/Streams.ts"
 
 const listening = (server: Server) =>
   Effect.gen(function*() {
@@ -179,6 +179,21 @@ layer(clusterLayer(), { excludeTestServices: true })("a forwarded port", (it) =>
       assert.deepStrictEqual([0, 1, 2, 3].map(number), [port, port, closed, closed])
       assert.strictEqual(client.bytes(0).toString("utf8", 2), "got this")
       assert.match(client.bytes(3).toString("utf8", 2), refusedWords(closed))
+    }))
+
+  it.effect("is offered as a tunnel, whose name has a slash, by a WebSocket", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      yield* runningPod(cluster, podBody("tunnel"))
+      const name = "SPDY/3.1+portforward.k8s.io"
+      const { head } = yield* upgrade(cluster, "GET", path("tunnel"), {
+        Upgrade: "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": Buffer.alloc(16).toString("base64"),
+        "Sec-WebSocket-Protocol": `other, ${name}`
+      })
+      assert.match(head, /^HTTP\/1\.1 101 /)
+      assert.include(head, `\r\nSec-WebSocket-Protocol: ${name}`)
     }))
 
   it.effect("is refused in the same words for both upgrades", () =>

@@ -42,17 +42,37 @@ export const makeDeflate = () => {
 export const synStream = (id: number, block: Buffer, fin = false) =>
   controlFrame(1, Buffer.concat([uint32(id), uint32(0), Buffer.alloc(2), block]), fin ? 1 : 0)
 
-/** Asks for an upgrade to SPDY. `head` is all of the answer where that is no 101. */
-export const spdy = Effect.fnUntraced(function*(
+/** Asks for an upgrade. `head` is that of the answer; what comes behind it is given to `receive`. */
+export const upgrade = Effect.fnUntraced(function*(
   cluster: Minicluster,
+  method: string,
   path: string,
-  protocol: string,
-  method = "POST"
+  headers: Readonly<Record<string, string>>,
+  receive: (bytes: Buffer) => void = () => {}
 ) {
   const { hostname, port } = new URL(cluster.url)
   const socket = connect({ host: hostname, port: Number(port), ca: authority(cluster) })
   yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
   let head: string | undefined
+  let start = Buffer.alloc(0)
+  socket.on("data", (piece: Buffer) => {
+    if (head !== undefined) return receive(piece)
+    start = Buffer.concat([start, piece])
+    const end = start.indexOf("\r\n\r\n")
+    if (end < 0) return
+    head = start.toString("utf8", 0, end)
+    receive(start.subarray(end + 4))
+  })
+  socket.on("error", () => {})
+  const all = { Host: "x", Authorization: `Bearer ${tokenOf(cluster)}`, Connection: "Upgrade", ...headers }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`)
+  yield* eventually(() => head !== undefined)
+  return { head: head ?? "", socket }
+})
+
+/** A SPDY connection, or its refusal. */
+export const spdy = Effect.fnUntraced(function*(cluster: Minicluster, path: string, protocol: string) {
   let rest = Buffer.alloc(0)
   let closed = false
   const streams = new Map<number, { text: string; bytes: number; ended: boolean }>()
@@ -62,15 +82,10 @@ export const spdy = Effect.fnUntraced(function*(
     return found
   }
   const controls: Array<{ type: number; id: number }> = []
-  const take = () => {
-    if (head === undefined) {
-      const end = rest.indexOf("\r\n\r\n")
-      if (end < 0) return
-      head = rest.toString("utf8", 0, end)
-      rest = rest.subarray(end + 4)
-    }
-    if (!head.includes(" 101 ")) return
-    while (rest.length >= 8 && rest.length >= 8 + (rest.readUInt32BE(4) & 0xffffff)) {
+  const receive = (piece: Buffer) => {
+    rest = Buffer.concat([rest, piece])
+    // A refusal's body is text.
+    while (rest.length >= 8 && rest[0] !== 0x7b && rest.length >= 8 + (rest.readUInt32BE(4) & 0xffffff)) {
       const [first, second] = [rest.readUInt32BE(0), rest.readUInt32BE(4)]
       const body = rest.subarray(8, 8 + (second & 0xffffff))
       rest = rest.subarray(8 + body.length)
@@ -83,24 +98,16 @@ export const spdy = Effect.fnUntraced(function*(
       }
     }
   }
-  socket.on("data", (piece) => {
-    rest = Buffer.concat([rest, piece])
-    take()
-  })
-  socket.on("error", () => {})
-  socket.on("close", () => {
+  const headers = { Upgrade: "SPDY/3.1", "X-Stream-Protocol-Version": protocol }
+  const { head, socket } = yield* upgrade(cluster, "POST", path, headers, receive)
+  socket.once("close", () => {
     closed = true
   })
-  socket.write(
-    `${method} ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${
-      tokenOf(cluster)
-    }\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`
-  )
-  yield* eventually(() => head !== undefined && (head.includes(" 101 ") || rest.includes("}")), () => String(head))
+  if (!head.includes(" 101 ")) yield* eventually(() => rest.at(-1) === 0x7d)
   const deflate = makeDeflate()
   let next = -1
   return {
-    head: head ?? "",
+    head,
     /** The body of a refusal. */
     body: () => rest.toString(),
     socket,
