@@ -47,7 +47,11 @@ export const table: Readonly<Record<string, Row>> = {
     outside: ["effect"],
     node: true
   },
-  "@kuberun/bench": { inside: ["@kuberun/service", "@kuberun/testkit"], outside: ["effect"], node: true }
+  "@kuberun/bench": {
+    inside: ["@kuberun/minicluster", "@kuberun/service", "@kuberun/testkit"],
+    outside: ["effect", "@effect/platform-node"],
+    node: true
+  }
 }
 
 /** One source file of a package. */
