@@ -1,6 +1,16 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { conditionOf, container, idle, isReady, makeTestNode, podOf, stateOf, statusOf } from "./support/TestNode.ts"
+import {
+  conditionOf,
+  container,
+  idle,
+  isReady,
+  isUp,
+  makeTestNode,
+  podOf,
+  stateOf,
+  statusOf
+} from "./support/TestNode.ts"
 
 it.live("init containers run one after the other before the main ones, and are told as a kubelet tells them", () =>
   Effect.gen(function*() {
@@ -161,4 +171,17 @@ it.live("a container that gets another image starts again with it, and at once w
     assert.strictEqual(statusOf(again, "main")?.image, "busybox:2")
     assert.include(yield* node.eventsOf("running"), "Killing Container main definition changed, will be restarted")
     for (const name of ["missing", "invalid", "running"]) yield* node.forceRemove(name)
+  }))
+
+it.live("the main containers are started one after the other, each with its hook", () =>
+  Effect.gen(function*() {
+    const node = yield* makeTestNode
+    const lifecycle = { postStart: { exec: { command: isUp("first", "sleep 0.2; touch hooked") } } }
+    yield* node.create("pod", {
+      restartPolicy: "Never",
+      containers: [container("first", idle("first"), { lifecycle }), container("second", "test -e hooked")]
+    })
+    const pod = yield* node.until("pod", (pod) => stateOf(pod, "second").startsWith("terminated"))
+    assert.strictEqual(stateOf(pod, "second"), "terminated:Completed:0")
+    yield* node.forceRemove("pod")
   }))

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { type ContainerState, type ContainerStatus, type Pod, type PodPhase, timestamp } from "../src/Objects.ts"
 import { podPhase, podStatus, type PodView, qosClass } from "../src/PodStatus.ts"
-import { conditionOf, container, podOf } from "./support/TestNode.ts"
+import { conditionOf, container, idle, makeTestNode, podOf, stateOf, statusOf } from "./support/TestNode.ts"
 
 const terminated = (exitCode: number): ContainerState => ({
   terminated: { exitCode, reason: "", startedAt: null, finishedAt: "", containerID: "" }
@@ -183,3 +183,24 @@ it("a pod's quality of service follows its requests and limits", () => {
   assert.strictEqual(qosClass([of({ limits: both }), of({ limits: both, requests: both })]), "Guaranteed")
   assert.strictEqual(qosClass([of({ limits: both }), of({})]), "Burstable")
 })
+
+it.live("a pod is written only when there is something new to say", () =>
+  Effect.gen(function*() {
+    const node = yield* makeTestNode
+    const versions: Array<string> = []
+    const feed = yield* Effect.flatMap(node.store.version, node.store.follow)
+    yield* Effect.forkScoped(Effect.forever(Effect.map(feed.next, (changes) => {
+      for (const { object, resource, type } of changes) {
+        if (resource !== "pods") continue
+        const { metadata, ...content } = object
+        versions.push(type === "DELETED" ? "gone" : JSON.stringify([metadata.deletionTimestamp, content]))
+      }
+    })))
+    const script = `[ -e before ] || { touch before; exit 1; }; ${idle("main")}`
+    yield* node.create("pod", { readinessGates: [{ conditionType: "gate" }], containers: [container("main", script)] })
+    yield* node.until("pod", (pod) => statusOf(pod, "main")?.restartCount === 1 && stateOf(pod, "main") === "running")
+    yield* node.remove("pod")
+    yield* node.gone("pod")
+    yield* node.eventually(Effect.sync(() => versions.at(-1)), (last) => last === "gone", "the pod's last version")
+    versions.forEach((version, index) => assert.notStrictEqual(version, versions[index + 1]))
+  }))

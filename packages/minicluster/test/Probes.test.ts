@@ -129,6 +129,25 @@ describe("a probe", () => {
       yield* node.forceRemove("pod")
     }))
 
+  it.live("for startup ends a container that does not come up, and holds the others back until then", () =>
+    Effect.gen(function*() {
+      const node = yield* makeTestNode
+      const exec = { command: isUp("main", "false") }
+      const startupProbe = { exec, timeoutSeconds: 20, failureThreshold: 2, periodSeconds: 1 }
+      const livenessProbe = { exec: { command: ["sh", "-c", "echo too early; false"] }, periodSeconds: 1 }
+      yield* node.create("pod", {
+        restartPolicy: "Never",
+        containers: [container("main", idle("main", 7), { livenessProbe, startupProbe })]
+      })
+      const pod = yield* node.until("pod", ({ status }) => status.phase === "Failed")
+      assert.strictEqual(stateOf(pod, "main"), "terminated:Error:7")
+      const events = yield* node.eventsOf("pod")
+      assert.deepStrictEqual(events.slice(-2), [
+        "Unhealthy Startup probe failed: ",
+        "Killing Container main failed startup probe"
+      ])
+    }))
+
   it.live("for liveness ends a container, which starts again", () =>
     Effect.gen(function*() {
       const node = yield* makeTestNode

@@ -161,7 +161,11 @@ describe("the node", () => {
       assert.isDefined(running)
       if (running !== undefined) {
         yield* running.exec({ argv: ["touch", "end"], stdin: false, stdout: false, stderr: false, terminal: undefined })
-        yield* running.exitCode
+        yield* node.eventually(
+          Effect.sync(() => node.kubelet.running(stays, "main")),
+          (still) => still === undefined,
+          "the node's notice of the end"
+        )
       }
       assert.isDefined(node.kubelet.running(deleted, "main"))
       assert.strictEqual(stateOf(yield* node.get("stays"), "main"), "running")
