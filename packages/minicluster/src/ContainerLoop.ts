@@ -32,6 +32,8 @@ export interface PodContext {
   ) => Effect.Effect<void>
   /** Completes when it is worth trying again what failed for a missing object. */
   readonly retry: Effect.Effect<void>
+  /** The images that its containers have had so far. */
+  readonly images: Set<string>
   /** A pod's containers are started one after the other. */
   readonly turn: Semaphore.Semaphore
   /** A node starts a few containers at a time. */
@@ -119,15 +121,14 @@ interface Started {
 /** Creates and starts it, and runs its postStart hook: `startContainer` of the kubelet. */
 const start = (
   context: PodContext,
-  slot: Slot,
-  again: boolean
+  slot: Slot
 ): Effect.Effect<Started, PullFailed | ConfigError | RuntimeError, Scope.Scope> =>
   context.turn.withPermit(Effect.gen(function*() {
     const { spec } = slot
     yield* slot.renewed.close
     const note = (type: "Normal" | "Warning", reason: string, message: string) =>
       context.note(type, reason, message, spec.name)
-    yield* ensureImage(spec, again, note)
+    yield* ensureImage(spec, context.images, note)
     yield* context.report(
       slot,
       { imageID: `sha256:${createHash("sha256").update(spec.image).digest("hex")}` },
@@ -155,12 +156,12 @@ const start = (
   }))
 
 /** As `start`, and again for what may heal: an image that comes, an object that appears. */
-const startAtLast = (context: PodContext, slot: Slot, again: boolean) => {
+const startAtLast = (context: PodContext, slot: Slot) => {
   const { name } = slot.spec
   const wait = (reason: string, message: string) =>
     context.report(slot, { state: { waiting: { reason, message } } }, undefined)
   let pause = backOffStart
-  const attempt: Effect.Effect<Started, RuntimeError, Scope.Scope> = Effect.suspend(() => start(context, slot, again))
+  const attempt: Effect.Effect<Started, RuntimeError, Scope.Scope> = Effect.suspend(() => start(context, slot))
     .pipe(
       Effect.catchTags({
         ConfigError: ({ message }) =>
@@ -192,9 +193,9 @@ const startAtLast = (context: PodContext, slot: Slot, again: boolean) => {
 }
 
 /** One run from start to end; interrupting it kills the container. */
-const runOnce = (context: PodContext, slot: Slot, again: boolean): Effect.Effect<Terminated> =>
+const runOnce = (context: PodContext, slot: Slot): Effect.Effect<Terminated> =>
   Effect.scoped(Effect.gen(function*() {
-    const { container, hooked } = yield* startAtLast(context, slot, again)
+    const { container, hooked } = yield* startAtLast(context, slot)
     const startedAt = timestamp(yield* Clock.currentTimeMillis)
     const containerID = `containerd://${container.id}`
     const { image, readinessProbe, startupProbe } = slot.spec
@@ -231,7 +232,7 @@ export const containerLoop = Effect.fnUntraced(function*(context: PodContext, sl
   for (let run = 0;; run++) {
     const began = yield* Clock.currentTimeMillis
     const { image } = slot.spec
-    const terminated = yield* runOnce(context, slot, run > 0)
+    const terminated = yield* runOnce(context, slot)
     const { containerID, exitCode } = terminated
     const ready = slot.role === "init" && exitCode === 0
     yield* context.report(slot, { ready, started: false, state: { terminated }, containerID }, undefined)

@@ -17,9 +17,14 @@ const reference = new RegExp(
 
 type Note = (type: "Normal" | "Warning", reason: string, message: string) => Effect.Effect<void>
 
-/** `EnsureImageExists`: every image that can be pulled was there before for whoever does not ask for a pull. */
+const duration = (millis: number): string => millis < 1000 ? `${Math.max(1, millis)}ms` : `${millis / 1000}s`
+
+/**
+ * `EnsureImageExists`. `present` are the images that the pod has had so far: what another pod has pulled is no concern
+ * of this one, so that each behaves alike.
+ */
 export const ensureImage = Effect.fnUntraced(
-  function*({ image, imagePullPolicy }: Container, again: boolean, note: Note) {
+  function*({ image, imagePullPolicy }: Container, present: Set<string>, note: Note) {
     if (!reference.test(image)) {
       const invalid = `couldn't parse image name "${image}": invalid reference format`
       const message = `Failed to apply default image tag "${image}": ${invalid}`
@@ -32,7 +37,7 @@ export const ensureImage = Effect.fnUntraced(
       yield* note("Warning", "ErrImageNeverPull", message)
       return yield* new PullFailed({ reason: "ErrImageNeverPull", message })
     }
-    if (imagePullPolicy === "Never" || (again && imagePullPolicy === "IfNotPresent")) {
+    if (imagePullPolicy === "Never" || (present.has(image) && imagePullPolicy === "IfNotPresent")) {
       return yield* note("Normal", "Pulled", `Container image "${image}" already present on machine`)
     }
     yield* note("Normal", "Pulling", `Pulling image "${image}"`)
@@ -41,9 +46,10 @@ export const ensureImage = Effect.fnUntraced(
       return yield* new PullFailed({ reason: "ErrImagePull", message: error })
     }
     const behaviour = imageBehaviour(image)
-    const millis = behaviour._tag === "Slow" && !again ? behaviour.millis : 0
+    const millis = behaviour._tag === "Slow" && !present.has(image) ? behaviour.millis : 0
     yield* Effect.sleep(`${millis} millis`)
-    const took = `${millis}ms (${millis}ms including waiting)`
+    present.add(image)
+    const took = `${duration(millis)} (${duration(millis)} including waiting)`
     yield* note("Normal", "Pulled", `Successfully pulled image "${image}" in ${took}. Image size: 0 bytes.`)
   }
 )

@@ -125,6 +125,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
     },
     note,
     retry: Effect.raceFirst(node.objectChanged(namespace), Effect.sleep("2 seconds")),
+    images: new Set(),
     turn: yield* Semaphore.make(1),
     starts: node.starts
   }

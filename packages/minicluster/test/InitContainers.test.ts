@@ -39,7 +39,9 @@ it.live("init containers run one after the other before the main ones, and are t
     assert.isTrue(statusOf(pod, "one")?.ready)
     assert.deepStrictEqual((yield* node.eventsOf("pod")).map((event) => event.replace(/ .*/, "")), [
       "Scheduled",
-      ...["one", "two", "main"].flatMap(() => ["Pulling", "Pulled", "Created", "Started"])
+      "Pulling",
+      // The image is there for the next ones.
+      ...["one", "two", "main"].flatMap(() => ["Pulled", "Created", "Started"])
     ])
     const { items } = yield* node.store.list("events", "default")
     assert.deepStrictEqual(
