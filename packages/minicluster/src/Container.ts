@@ -1,11 +1,13 @@
 /** One run of a container: its first process, what is executed beside it, and who is attached to it. */
 import { Deferred, Effect, Latch, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
+import { existsSync } from "node:fs"
 import { chown, mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { type ByteSink, type ByteSource } from "./Bytes.ts"
 import { type ContainerLog, type OutputName } from "./ContainerLog.ts"
 import { type FanOut, makeFanOut } from "./FanOut.ts"
+import { programsOf } from "./Images.ts"
 import { enterCommand, startCommand } from "./Isolation.ts"
 import { type ProcessError } from "./Pipe.ts"
 import { type ProcessStreams, startProcess } from "./Process.ts"
@@ -68,6 +70,8 @@ const prefixed = (prefix: string) => (error: RuntimeError | ProcessError) =>
 
 const exited = new RuntimeError({ message: "container is in CONTAINER_EXITED state" })
 
+const profile = "/etc/profile"
+
 /** The container's places on the machine: its home, the programs of its image, and what is mounted where. */
 const makeFilesystem = Effect.fnUntraced(
   function*(options: ContainerOptions, id: string, directory: string) {
@@ -87,6 +91,10 @@ const makeFilesystem = Effect.fnUntraced(
     const places: ReadonlyArray<Place> = [
       ...mounts,
       ...(home.owner === 0 ? [] : [home]),
+      // A login shell would set the machine's PATH.
+      ...(programsOf(spec.image) === undefined || !existsSync(profile)
+        ? []
+        : [{ source: "/dev/null", target: profile, readOnly: true }]),
       ...(covered ? [{ source: options.directory, target: options.directory }] : []),
       // A runtime makes a working folder that is not there.
       { target: directory }

@@ -170,6 +170,7 @@ export const enterCommand = (isolation: Isolation, pid: number, target: Target):
 export const isolationNotes = (isolation: Isolation): ReadonlyArray<string> =>
   isolation._tag === "Namespaces" ? [] : [
     "Pods are not isolated from each other: this machine allows no PID, mount and UTS namespaces (unshare and nsenter of util-linux, as root or with unprivileged user namespaces).",
+    "Volumes are not mounted: each container has an event that names the folder where its volume is.",
     "In a pod, hostname prints the machine's name and ps shows the machine's processes; $HOSTNAME is the pod's name."
   ]
 
@@ -197,6 +198,8 @@ export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boo
   }).pipe(Effect.catchTag("ExecutableError", () => Effect.succeed(undefined)))
   const shared: Isolation = { _tag: "Shared", tools }
   if (namespaceTools === undefined || !mayUseNamespaces) return shared
+  // Another's than util-linux does not carry out a table of ours, and does not know this option either.
+  if (!(yield* succeeds({ file: namespaceTools.mount, args: ["--version"] }))) return shared
   const nothing: Target = { argv: [tools.sh, "-c", "exit 0"], directory: "/", terminal: undefined }
   for (const user of [false, true]) {
     const isolation: Isolation = { _tag: "Namespaces", tools: { ...tools, ...namespaceTools }, user }

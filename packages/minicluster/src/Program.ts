@@ -82,9 +82,11 @@ export const makePrograms = async (options: ProgramOptions): Promise<void> => {
   }
 }
 
-/** Where on the machine a container's path is: in the innermost of its mounts. */
-const locate = (mounts: ReadonlyArray<Mount>) => (path: string): string => {
-  const within = mounts.filter(({ target }) => path === target || path.startsWith(`${target}/`))
+/** Where on the machine a container's path is: in the innermost of its mounts; the pod's own folder stays where it is. */
+const locate = ({ directory, mounts }: ProgramOptions) => (path: string): string => {
+  const within = [...mounts, { source: directory, target: directory }].filter(({ target }) =>
+    path === target || path.startsWith(`${target}/`)
+  )
   const [inner] = within.toSorted((a, b) => b.target.length - a.target.length)
   return inner === undefined ? path : join(inner.source, relative(inner.target, path))
 }
@@ -100,7 +102,7 @@ export const resolveProgram = Effect.fnUntraced(
       return yield* new RuntimeError({ message: `exec: "${name}": ${missing}` })
     }
     const path = environmentOf(options)["PATH"] ?? defaultPath
-    const file = yield* findExecutable(name, path, directory, locate(options.mounts)).pipe(
+    const file = yield* findExecutable(name, path, directory, locate(options)).pipe(
       Effect.mapError(({ message }) => new RuntimeError({ message }))
     )
     return [file, ...args]
