@@ -17,6 +17,7 @@ import { certificateKubeconfig, kubeconfig } from "./Kubeconfig.ts"
 import { type Kubelet, makeKubelet } from "./Kubelet.ts"
 import { makeLists } from "./ListWatch.ts"
 import { makeNode, nodeName } from "./Node.ts"
+import { keepNodeLease } from "./NodeLease.ts"
 import { startScheduler } from "./Scheduler.ts"
 import { labelSelector } from "./Selectors.ts"
 import { listenServer, MiniclusterError } from "./Server.ts"
@@ -114,6 +115,7 @@ export const makeWith = (
         Effect.orDie(podToken(store, tokens, pod, wanted)),
       authority
     })
+    yield* keepNodeLease(store, kubelet)
     yield* followFaults(faults, kubelet, store)
     const token = randomBytes(24).toString("base64url")
     yield* server.serve(
