@@ -99,6 +99,13 @@ describe("a secret", () => {
       assert.deepStrictEqual(changed("secrets", { type: "example.com/a" }, { type: "example.com/b" }), [
         "type: Invalid value: \"example.com/a\": field is immutable"
       ])
+      const sealed = { immutable: true, stringData: { a: "b" } }
+      assert.deepStrictEqual(changed("secrets", { ...sealed, stringData: { a: "c" } }, sealed), [
+        "data: Forbidden: field is immutable when `immutable` is set"
+      ])
+      assert.deepStrictEqual(changed("secrets", { stringData: { "..": "" } }, {}), [
+        "data[..]: Invalid value: \"..\": must not be '..'"
+      ])
     }))
 })
 
@@ -198,7 +205,10 @@ describe("a role", () => {
   ])
   judged("of the cluster may be about paths", "clusterroles", [[{
     rules: [{ verbs: ["get"], nonResourceURLs: ["/x"] }]
-  }, []]])
+  }, []], [
+    { rules: [{ nonResourceURLs: ["/x"] }] },
+    ["rules[0].verbs: Required value: verbs must contain at least one value"]
+  ]])
 })
 
 describe("a binding", () => {
@@ -246,6 +256,8 @@ describe("a binding", () => {
 
   it.effect("keeps its role", () =>
     Effect.sync(() => {
+      const clusterRole = (name: string) => ({ roleRef: { kind: "ClusterRole", name } })
+      assert.lengthOf(changed("clusterrolebindings", clusterRole("b"), clusterRole("a")), 1)
       const causes = changed("rolebindings", { roleRef: { kind: "Role", name: "b" } }, {
         roleRef: { kind: "Role", name: "a" }
       })
