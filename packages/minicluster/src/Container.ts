@@ -100,7 +100,7 @@ const makeFilesystem = Effect.fnUntraced(
       { target: directory }
     ]
     const inUse = [options.directory, "/etc/resolv.conf", ...machinePath.split(":")]
-    return yield* Effect.tryPromise({
+    return yield* Effect.try({
       try: () =>
         prepareRoot(places, folder, inUse, {
           readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem ?? false,

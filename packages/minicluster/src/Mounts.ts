@@ -50,7 +50,7 @@ export const mountsOf = (
         ? volume.path
         : isOutside
         ? undefined
-        : yield* Effect.tryPromise({ try: () => confined(volume.path, subPath, "directory"), catch: () => failed })
+        : yield* Effect.try({ try: () => confined(volume.path, subPath, "directory"), catch: () => failed })
       if (source === undefined) return yield* failed
       return { source, target: mountPath, readOnly: readOnly || volume.readOnly }
     }))

@@ -6,7 +6,17 @@
  * `/` makes a new root. What is made here is folders and a table for `mount --all --fstab`, which one process carries out
  * in the container's own mount namespace.
  */
-import { chmod, mkdir, readdir, readlink, realpath, stat, symlink, writeFile } from "node:fs/promises"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { dirname, join, relative, sep } from "node:path"
 import { confined, deepest } from "./Confined.ts"
 
@@ -45,29 +55,32 @@ interface Shadow {
 }
 
 /** `keep` says which entries stay. */
-const makeShadow = async (original: string, folder: string, keep: (path: string) => boolean): Promise<Shadow> => {
+const makeShadow = (original: string, folder: string, keep: (path: string) => boolean): Shadow => {
   const entries: Shadow["entries"] = []
-  await mkdir(folder, { recursive: true })
-  await chmod(folder, (await stat(original)).mode & 0o7777)
-  for (const entry of await readdir(original, { withFileTypes: true })) {
+  mkdirSync(folder, { recursive: true })
+  chmodSync(folder, statSync(original).mode & 0o7777)
+  for (const entry of readdirSync(original, { withFileTypes: true })) {
     const source = join(original, entry.name)
     const target = join(folder, entry.name)
     if (!keep(source)) continue
-    if (entry.isSymbolicLink()) await symlink(await readlink(source), target)
+    if (entry.isSymbolicLink()) symlinkSync(readlinkSync(source), target)
     else {
-      await (entry.isDirectory() ? mkdir(target) : writeFile(target, ""))
+      if (entry.isDirectory()) mkdirSync(target)
+      else writeFileSync(target, "")
       entries.push([source, target])
     }
   }
   return { folder, entries }
 }
 
-const isFile = async (path: string | undefined): Promise<boolean> =>
-  path !== undefined && !(await stat(path)).isDirectory()
+const isFile = (path: string | undefined): boolean => path !== undefined && !statSync(path).isDirectory()
 
-const make = async (path: string, file: boolean): Promise<void> => {
-  await mkdir(file ? dirname(path) : path, { recursive: true })
-  if (file) await writeFile(path, "", { flag: "a" })
+/** What is not there is nothing but its name. */
+const realOr = (path: string): string => existsSync(path) ? realpathSync.native(path) : path
+
+const make = (path: string, file: boolean): void => {
+  mkdirSync(file ? dirname(path) : path, { recursive: true })
+  if (file) writeFileSync(path, "", { flag: "a" })
 }
 
 const depth = (path: string): number => path.split(sep).length
@@ -77,46 +90,48 @@ const depth = (path: string): number => path.split(sep).length
  * machine that must stay what they are; `user` says that it is mounted in a user namespace. Nothing when nothing needs
  * to be mounted. Fails with `PlaceError`.
  */
-export const prepareRoot = async (
+export const prepareRoot = (
   places: ReadonlyArray<Place>,
   folder: string,
   inUse: ReadonlyArray<string>,
   { readOnlyRoot, user }: { readonly readOnlyRoot: boolean; readonly user: boolean }
-): Promise<RootFilesystem | undefined> => {
+): RootFilesystem | undefined => {
   const shadows = new Map<string, Shadow>()
-  const needed = await Promise.all(inUse.map((path) => realpath(path).catch(() => path)))
-  const shadowOf = async (original: string): Promise<Shadow> => {
+  const needed = inUse.map(realOr)
+  const shadowOf = (original: string): Shadow => {
     const known = shadows.get(original)
     if (known !== undefined) return known
     const keep = (path: string) => original !== ownFolder || needed.some((used) => isWithin(path, used))
-    const shadow = await makeShadow(original, join(folder, `shadow${shadows.size}`), keep)
+    const shadow = makeShadow(original, join(folder, `shadow${shadows.size}`), keep)
     shadows.set(original, shadow)
     return shadow
   }
   const refuse = ({ source, target }: Place, why: string) =>
     new PlaceError(`error mounting "${source ?? ""}" to rootfs at "${target}": ${why}`)
 
-  const resolved = await Promise.all(places.map(async (place) => {
-    const found = await deepest(join(sep, place.target, ".")).catch((error: unknown) => {
+  const resolved = places.map((place) => {
+    try {
+      const found = deepest(join(sep, place.target, "."))
+      return { place, ...found, at: join(found.real, ...found.rest) }
+    } catch (error) {
       throw refuse(place, error instanceof Error ? error.message : String(error))
-    })
-    return { place, ...found, at: join(found.real, ...found.rest) }
-  }))
+    }
+  })
   const placed: Array<{ readonly at: string; readonly source: string | undefined; readonly readOnly: boolean }> = []
   for (const { at, place, real, rest } of resolved.toSorted((a, b) => depth(a.at) - depth(b.at))) {
     const { readOnly = false, source } = place
-    const file = await isFile(source)
+    const file = isFile(source)
     const outer = placed.findLast((one) => one.source !== undefined && isWithin(one.at, at))
     let target = at
     if (outer?.source !== undefined && outer.at !== at) {
-      const inside = await confined(outer.source, relative(outer.at, at), file ? "file" : "directory")
+      const inside = confined(outer.source, relative(outer.at, at), file ? "file" : "directory")
       if (inside === undefined) throw refuse(place, "mountpoint is outside of rootfs")
-      target = join(outer.at, relative(await realpath(outer.source), inside))
+      target = join(outer.at, relative(realpathSync.native(outer.source), inside))
     } else if (at !== ownFolder && isWithin(ownFolder, at) && source !== undefined) {
-      await make(join((await shadowOf(ownFolder)).folder, relative(ownFolder, at)), file)
+      make(join(shadowOf(ownFolder).folder, relative(ownFolder, at)), file)
     } else if (rest.length > 0) {
-      await make(join((await shadowOf(real)).folder, ...rest), file)
-    } else if (source !== undefined && (await isFile(real)) !== file) {
+      make(join(shadowOf(real).folder, ...rest), file)
+    } else if (source !== undefined && isFile(real) !== file) {
       throw refuse(
         place,
         "not a directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type"
@@ -126,7 +141,7 @@ export const prepareRoot = async (
   }
   // What covers our own folder would cover the sources of the mounts after it: those are then made in a new root.
   const covers = [...placed.flatMap(({ at, source }) => source === undefined ? [] : [at]), ...shadows.keys()]
-  if (covers.some((at) => at !== sep && isWithin(at, folder))) await shadowOf(sep)
+  if (covers.some((at) => at !== sep && isWithin(at, folder))) shadowOf(sep)
   const root = shadows.get(sep)?.folder
   const inRoot = (path: string) => root === undefined ? path : join(root, path)
   const inner = Array.from(shadows).filter(([original]) => original !== sep).toSorted(([a], [b]) => depth(a) - depth(b))
@@ -143,8 +158,8 @@ export const prepareRoot = async (
   ]
   if (rows.length === 0 && !readOnlyRoot) return undefined
   const fstab = join(folder, "fstab")
-  await mkdir(folder, { recursive: true })
-  await writeFile(
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(
     fstab,
     rows.map(([source = "", target = "", options]) => `${field(source)} ${field(target)} none ${options} 0 0\n`).join(
       ""

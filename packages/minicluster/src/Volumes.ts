@@ -173,7 +173,7 @@ const hostPath = Effect.fnUntraced(
     }
     if (rule === undefined) return yield* refuse(`hostPath type ${type} is not supported here`)
     const { called, is } = rule
-    const real = yield* Effect.tryPromise({
+    const real = yield* Effect.try({
       try: () => confined(folder, path, rule.missing),
       catch: (cause) => refuse(cause instanceof Error ? cause.message : String(cause))
     })
@@ -239,7 +239,7 @@ export const prepareVolumes = Effect.fnUntraced(
       const write = Effect.fnUntraced(function*(current: Pod) {
         const files = yield* filesOf({ ...options, pod: current }, volume, token) ?? Effect.succeed(new Map())
         if (written !== undefined && isSame(written, files)) return
-        yield* Effect.tryPromise({
+        yield* Effect.try({
           try: () => replaceFiles(own, files, group),
           catch: (cause) => refuse(`cannot write to ${own}: ${cause instanceof Error ? cause.message : String(cause)}`)
         })
