@@ -120,6 +120,8 @@ export const prepareRoot = (
   const placed: Array<{ readonly at: string; readonly source: string | undefined; readonly readOnly: boolean }> = []
   for (const { at, place, real, rest } of resolved.toSorted((a, b) => depth(a.at) - depth(b.at))) {
     const { readOnly = false, source } = place
+    if (source !== undefined && at === sep) throw refuse(place, "mountpoint is on the top of rootfs")
+    if (isWithin("/proc", at)) throw refuse(place, `"${at}" cannot be mounted because it is inside /proc`)
     const file = isFile(source)
     const outer = placed.findLast((one) => one.source !== undefined && isWithin(one.at, at))
     let target = at

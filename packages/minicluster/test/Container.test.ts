@@ -65,6 +65,27 @@ describe("a container's mounts", () => {
       )
     }))
 
+  it.live("are refused by the runtime where there can be none", () =>
+    Effect.gen(function*() {
+      if (!(yield* namespaces)) return
+      const source = yield* volume
+      for (
+        const [target, why] of [
+          ["/", "mountpoint is on the top of rootfs"],
+          ["/proc/self", "cannot be mounted because it is inside /proc"],
+          ["/etc/passwd", "not a directory: Are you trying to mount a directory onto a file"],
+          ["/etc/passwd/x", "ENOTDIR"]
+        ] as const
+      ) {
+        const { message } = yield* Effect.flip(started({}, { mounts: [mount(source, target)] }))
+        assert.include(
+          message,
+          `unable to start container process: error mounting "${source}" to rootfs at "${target}"`
+        )
+        assert.include(message, why)
+      }
+    }))
+
   it.live("lie in one another, and may be files and read-only", () =>
     Effect.gen(function*() {
       if (!(yield* namespaces)) return
