@@ -38,6 +38,8 @@ export const spdyLink = Effect.fnUntraced(function*(
     Effect.timeoutOrElse({ duration: streamCreationTimeout, orElse: () => Effect.undefined })
   )
   if (streams === undefined) return undefined
+  // Nobody waits for any other, which must not keep the rest of the connection waiting.
+  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(connection.accept, (other) => other?.release ?? Effect.never)))
   const sizes = streams.get("resize")?.source ?? nothing
   yield* Effect.forkScoped(Effect.gen(function*() {
     for (let bytes = yield* sizes.read; bytes !== undefined; bytes = yield* sizes.read) hear(bytes)

@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { layer as clusterLayer, MiniclusterService } from "@kuberun/minicluster"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { Buffer } from "node:buffer"
 import { createHash } from "node:crypto"
 import {
@@ -220,7 +220,7 @@ layer(clusterLayer(), { excludeTestServices: true })("exec over a WebSocket", (i
       const cluster = yield* MiniclusterService
       yield* runningPod(cluster, podBody("stalled"))
       // The program counts what it could write into a file of its pod.
-      const script = "n=0; while [ $n -lt 4000 ]; do head -c 65536 /dev/zero; n=$((n+1)); echo $n > written; done"
+      const script = "n=0; while [ $n -lt 1000 ]; do head -c 262144 /dev/zero; n=$((n+1)); echo $n > written; done"
       const session = yield* exec(cluster, "stalled", ["sh", "-c", script], "stdout=true")
       session.socket.pause()
       const written = Effect.map(outputOf(cluster, "stalled", "cat written"), Number)
@@ -234,7 +234,7 @@ layer(clusterLayer(), { excludeTestServices: true })("exec over a WebSocket", (i
         { until: (still) => still, times: 50 }
       )
       assert.isBelow(
-        before * 65536,
+        before * 262144,
         32 * 1024 * 1024,
         "the loopback's own buffers hold a few MiB, we may not hold more"
       )
@@ -242,7 +242,7 @@ layer(clusterLayer(), { excludeTestServices: true })("exec over a WebSocket", (i
       assert.deepStrictEqual((yield* session.end).status, success)
       assert.strictEqual(
         session.frames.reduce((sum, { bytes, id }) => id === 1 ? sum + bytes.length : sum, 0),
-        4000 * 65536
+        1000 * 262144
       )
     }), 60_000)
 
@@ -307,6 +307,29 @@ layer(clusterLayer(), { excludeTestServices: true })("exec over a WebSocket", (i
       yield* call(cluster, "DELETE", `${pods}/ending?gracePeriodSeconds=0`)
       const { status } = yield* session.end
       assert.strictEqual(exitCodeOf(status), "137")
+    }))
+
+  it.effect("shows nothing of the machine's own tools when its container ends under it", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      for (let round = 0; round < 4; round++) {
+        yield* runningPod(cluster, podBody(`under-${round}`))
+        const execs = Array.from(
+          { length: 12 },
+          () => exec(cluster, `under-${round}`, ["sh", "-c", "sleep 1000"], "stdout=true&stderr=true")
+        )
+        const running = yield* Effect.forkScoped(Effect.all(execs, { concurrency: "unbounded" }))
+        yield* outputOf(cluster, `under-${round}`, "true")
+        yield* call(cluster, "DELETE", `${pods}/under-${round}?gracePeriodSeconds=0`)
+        for (const session of yield* Fiber.join(running)) {
+          const { status } = yield* session.end
+          assert.strictEqual(session.output(2), "")
+          assert.isTrue(
+            exitCodeOf(status) === "137" || textAt(status, "reason") === "InternalError",
+            JSON.stringify(status)
+          )
+        }
+      }
     }))
 
   const faulty = Effect.fnUntraced(function*(fault: object) {
