@@ -166,11 +166,13 @@ const acceptSpdy = (socket: Duplex, head: Buffer, protocol: string): void => {
   if (head.length > 0) socket.unshift(head)
 }
 
+/** Completes when the client has gone, and drops it when nobody waits any more. */
 const gone = (socket: Duplex): Effect.Effect<void> =>
   Effect.callback((resume) => {
     if (socket.destroyed) return resume(Effect.void)
     socket.once("close", () => resume(Effect.void))
     socket.resume()
+    return Effect.sync(() => socket.destroy())
   })
 
 /** Serves one upgrade to its end, or refuses it with a Status. */
