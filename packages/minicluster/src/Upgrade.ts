@@ -40,7 +40,7 @@ export interface UpgradeOptions {
   ) => Effect.Effect<void, ApiError>
 }
 
-type Serve<Carrier> = (carrier: Carrier) => Effect.Effect<void, ApiError, Scope.Scope>
+type Serve<Carrier> = (carrier: Carrier) => Effect.Effect<void, never, Scope.Scope>
 
 /** What a request was admitted to: how it is served by each protocol's name. */
 interface Served {
