@@ -9,8 +9,12 @@ import { type RunningContainer } from "./Container.ts"
 import { nodeAddress } from "./Node.ts"
 import { type Action, type Container } from "./Objects.ts"
 
-/** The action was done and did not succeed; `message` is worded as the kubelet's probes word it. */
-export class ActionFailed extends Data.TaggedError("ActionFailed")<{ readonly message: string }> {}
+/** The action did not succeed; `message` is worded as the kubelet's probes word it. */
+export class ActionFailed extends Data.TaggedError("ActionFailed")<{
+  readonly message: string
+  /** It could not even be done, and so says nothing about the container. */
+  readonly undone?: true
+}> {}
 
 /** As much of a program's output as the kubelet keeps. */
 const outputLimit = 10 * 1024
@@ -37,7 +41,10 @@ const exec = (container: RunningContainer, argv: ReadonlyArray<string>): Effect.
       { concurrency: "unbounded" }
     )
     if (exitCode !== 0) return yield* new ActionFailed({ message: output })
-  })).pipe(Effect.catchTag("RuntimeError", ({ message }) => new ActionFailed({ message })))
+  })).pipe(Effect.catchTag(
+    "RuntimeError",
+    ({ message }) => new ActionFailed({ message: `rpc error: code = Unknown desc = ${message}`, undone: true })
+  ))
 
 /** A port by its number, or by the name that the container gives it. */
 const portOf = (spec: Container, port: number | string): Effect.Effect<number, ActionFailed> => {
@@ -45,7 +52,7 @@ const portOf = (spec: Container, port: number | string): Effect.Effect<number, A
     ? Number(port)
     : spec.ports?.find(({ name }) => name === port)?.containerPort
   return number === undefined
-    ? Effect.fail(new ActionFailed({ message: `couldn't find port: ${port}` }))
+    ? Effect.fail(new ActionFailed({ message: `strconv.Atoi: parsing "${port}": invalid syntax`, undone: true }))
     : Effect.succeed(number)
 }
 

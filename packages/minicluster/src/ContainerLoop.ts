@@ -9,7 +9,7 @@ import { imageBehaviour } from "./Images.ts"
 import { stopContainer } from "./Lifecycle.ts"
 import { type ContainerStatus, type Pod, type Probe, type Terminated, timestamp } from "./Objects.ts"
 import { type ProbeKind, runProbe, timeoutOf, unhealthy } from "./Probes.ts"
-import { preStopOf, restarts, type Slot } from "./Slot.ts"
+import { backOff, noBackOff, preStopOf, restarts, type Slot } from "./Slot.ts"
 
 /** What a container's loop needs of its pod. */
 export interface PodContext {
@@ -39,12 +39,6 @@ export interface PodContext {
   /** A node starts a few containers at a time. */
   readonly starts: Semaphore.Semaphore
 }
-
-/** The kubelet's: 10 s, doubled up to five minutes. */
-const backOffStart = 10
-const backOffLimit = 300
-/** A container that ran this long starts over with the shortest back-off. */
-const backOffForgotten = 600
 
 const duration = (seconds: number): string =>
   seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`
@@ -160,7 +154,7 @@ const startAtLast = (context: PodContext, slot: Slot) => {
   const { name } = slot.spec
   const wait = (reason: string, message: string) =>
     context.report(slot, { state: { waiting: { reason, message } } }, undefined)
-  let pause = backOffStart
+  let pause = backOff(noBackOff, 0)
   const attempt: Effect.Effect<Started, RuntimeError, Scope.Scope> = Effect.suspend(() => start(context, slot))
     .pipe(
       Effect.catchTags({
@@ -173,18 +167,18 @@ const startAtLast = (context: PodContext, slot: Slot) => {
           }),
         PullFailed: ({ message, reason }) =>
           Effect.gen(function*() {
+            const { image } = slot.spec
             yield* context.note("Warning", "Failed", `Error: ${reason}`, name)
             yield* wait(reason, message)
             // The kubelet looks again after a moment, and finds itself still within the pause.
-            yield* Effect.sleep("1 second")
-            const { image } = slot.spec
+            yield* waitFor(slot, 1)
             if (reason === "ErrImagePull") {
               yield* context.note("Normal", "BackOff", `Back-off pulling image "${image}"`, name)
               yield* context.note("Warning", "Failed", "Error: ImagePullBackOff", name)
               yield* wait("ImagePullBackOff", `Back-off pulling image "${image}": ErrImagePull: ${message}`)
             }
-            yield* waitFor(slot, pause - 1)
-            pause = Math.min(pause * 2, backOffLimit)
+            pause = backOff(pause, 0)
+            yield* waitFor(slot, pause.wait - 1)
             return yield* attempt
           })
       })
@@ -228,8 +222,8 @@ const runOnce = (context: PodContext, slot: Slot): Effect.Effect<Terminated> =>
 /** Runs until the restart policy says that it is over; answers the last exit code. Interrupting it kills it. */
 export const containerLoop = Effect.fnUntraced(function*(context: PodContext, slot: Slot) {
   const { name } = slot.spec
-  let pause = backOffStart
-  for (let run = 0;; run++) {
+  let pause = noBackOff
+  for (;;) {
     const began = yield* Clock.currentTimeMillis
     const { image } = slot.spec
     const terminated = yield* runOnce(context, slot)
@@ -239,17 +233,16 @@ export const containerLoop = Effect.fnUntraced(function*(context: PodContext, sl
     const { metadata, spec } = context.pod()
     const changed = image !== slot.spec.image
     if (context.stopping() || (!changed && !restarts(slot.role, spec.restartPolicy, exitCode))) return exitCode
-    if (((yield* Clock.currentTimeMillis) - began) / 1000 > backOffForgotten) pause = backOffStart
-    // The first restart is at once, after the moment that the kubelet takes to notice; from the second on it waits.
-    if (run === 0 || changed) yield* Effect.sleep("1 second")
+    pause = backOff(changed ? noBackOff : pause, ((yield* Clock.currentTimeMillis) - began) / 1000)
+    // At once is after the moment that the kubelet takes to notice.
+    if (pause.wait === 0) yield* Effect.sleep("1 second")
     else {
       const who = `${metadata.name}_${metadata.namespace ?? ""}(${metadata.uid})`
       yield* context.note("Warning", "BackOff", `Back-off restarting failed container ${name} in pod ${who}`, name)
-      const message = `back-off ${duration(pause)} restarting failed container=${name} pod=${who}`
+      const message = `back-off ${duration(pause.wait)} restarting failed container=${name} pod=${who}`
       const state = { waiting: { reason: "CrashLoopBackOff", message } }
       yield* context.report(slot, { lastState: { terminated }, state }, undefined)
-      yield* waitFor(slot, pause)
-      pause = Math.min(pause * 2, backOffLimit)
+      yield* waitFor(slot, pause.wait)
     }
     const restartCount = slot.status.restartCount + 1
     yield* context.report(slot, { lastState: { terminated }, restartCount }, undefined)

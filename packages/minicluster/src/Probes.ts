@@ -29,7 +29,8 @@ export const afterAttempt = (probe: Probe, health: Health, passed: boolean): Hea
 }
 
 /** How the kubelet words an attempt that failed. */
-export const unhealthy = (kind: ProbeKind, { message }: ActionFailed): string => `${kind} probe failed: ${message}`
+export const unhealthy = (kind: ProbeKind, { message, undone }: ActionFailed): string =>
+  `${kind} probe ${undone === true ? "errored and resulted in unknown state" : "failed"}: ${message}`
 
 export const timeoutOf = (probe: Probe): number => probe.timeoutSeconds ?? 1
 
@@ -50,10 +51,14 @@ export const runProbe = Effect.fnUntraced(function*({ attempt, decided, failed, 
   const once = Effect.gen(function*() {
     const passed = yield* attempt.pipe(
       Effect.as(true),
-      Effect.catchTag("ActionFailed", (failure) => Effect.as(failed(failure), false))
+      // What could not be asked leaves everything as it was.
+      Effect.catchTag(
+        "ActionFailed",
+        (failure) => Effect.as(failed(failure), failure.undone === true ? undefined : false)
+      )
     )
     const before = health.verdict
-    health = afterAttempt(probe, health, passed)
+    health = passed === undefined ? health : afterAttempt(probe, health, passed)
     return health.verdict === undefined || health.verdict === before ? true : yield* decided(health.verdict)
   })
   yield* Effect.repeat(once, {

@@ -33,6 +33,27 @@ export const restarts = (role: Role, podPolicy: string, exitCode: number): boole
   return policy === "Always" || (policy === "OnFailure" && exitCode !== 0)
 }
 
+/** The kubelet's: 10 s, doubled up to five minutes. */
+const backOffStart = 10
+const backOffLimit = 300
+/** A container that ran this long has nothing held against it any more. */
+const backOffForgotten = 600
+
+export interface BackOff {
+  /** Seconds until the next attempt; 0 for at once. */
+  readonly wait: number
+  /** What the one after it would wait. */
+  readonly next: number
+}
+
+export const noBackOff: BackOff = { wait: 0, next: 0 }
+
+/** The back-off after an attempt that lasted so many seconds (`flowcontrol.Backoff`): the first comes at once. */
+export const backOff = ({ next }: BackOff, ranSeconds: number): BackOff =>
+  next === 0 || ranSeconds > backOffForgotten
+    ? { wait: 0, next: backOffStart }
+    : { wait: next, next: Math.min(next * 2, backOffLimit) }
+
 export const preStopOf = (
   { spec }: Slot,
   container: RunningContainer

@@ -166,7 +166,7 @@ it.live("a container that gets another image starts again with it, and at once w
       yield* setImage(name, "busybox:2")
       yield* node.until(name, isReady)
     }
-    yield* node.create("running", { restartPolicy: "Never" })
+    yield* node.create("running", { restartPolicy: "Never", terminationGracePeriodSeconds: 1 })
     yield* node.until("running", isReady)
     yield* setImage("running", "busybox:2")
     const again = yield* node.until("running", (pod) => statusOf(pod, "main")?.restartCount === 1 && isReady(pod))

@@ -199,7 +199,7 @@ it.live("a pod is written only when there is something new to say", () =>
     const script = `[ -e before ] || { touch before; exit 1; }; ${idle("main")}`
     yield* node.create("pod", { readinessGates: [{ conditionType: "gate" }], containers: [container("main", script)] })
     yield* node.until("pod", (pod) => statusOf(pod, "main")?.restartCount === 1 && stateOf(pod, "main") === "running")
-    yield* node.remove("pod")
+    yield* node.remove("pod", 1)
     yield* node.gone("pod")
     yield* node.eventually(Effect.sync(() => versions.at(-1)), (last) => last === "gone", "the pod's last version")
     versions.forEach((version, index) => assert.notStrictEqual(version, versions[index + 1]))

@@ -12,7 +12,7 @@ const upTo = (most: number, least = 1) =>
 
 describe("a probe", () => {
   it.effect.prop("changes its verdict at the attempt that completes the threshold, and tells it then", {
-    outcomes: Schema.Array(Schema.Boolean).check(Schema.isMaxLength(40)),
+    outcomes: Schema.Array(Schema.Literals([true, false, "undone"])).check(Schema.isMaxLength(40)),
     initialDelaySeconds: upTo(20, 0),
     periodSeconds: upTo(10),
     failureThreshold: upTo(4),
@@ -23,6 +23,7 @@ describe("a probe", () => {
       let attempts = 0
       const attempt = Effect.suspend(() => {
         const passed = outcomes[attempts++]
+        if (passed === "undone") return new ActionFailed({ message: "no", undone: true })
         return passed === undefined ? Effect.never : passed ? Effect.void : new ActionFailed({ message: "no" })
       })
       yield* Effect.forkChild(runProbe({
@@ -37,12 +38,13 @@ describe("a probe", () => {
           })
       }))
       yield* TestClock.adjust("1 hour")
-      // The verdict after each attempt, said without a streak: the last so many were all the same.
+      // The verdict after each attempt, said without a streak: the last so many that say anything were all the same.
       const expected: Array<readonly [number, boolean]> = []
       let verdict = false
       outcomes.forEach((passed, index) => {
+        if (passed === "undone") return
         const threshold = passed ? probe.successThreshold : probe.failureThreshold
-        const last = outcomes.slice(Math.max(0, index + 1 - threshold), index + 1)
+        const last = outcomes.slice(0, index + 1).filter((one) => one !== "undone").slice(-threshold)
         if (last.length < threshold || last.some((one) => one !== passed) || passed === verdict) return
         verdict = passed
         expected.push([probe.initialDelaySeconds + index * probe.periodSeconds, passed])
@@ -70,6 +72,10 @@ describe("a probe", () => {
     Effect.gen(function*() {
       const refused = "dial tcp 127.0.0.1:1: connect: connection refused"
       assert.strictEqual(yield* failureOf({ tcpSocket: { port: "web" } }), `Readiness probe failed: ${refused}`)
+      assert.strictEqual(
+        yield* failureOf({ tcpSocket: { port: "nosuch" } }),
+        `Readiness probe errored and resulted in unknown state: strconv.Atoi: parsing "nosuch": invalid syntax`
+      )
       assert.strictEqual(
         yield* failureOf({ httpGet: { path: "/x", port: 1 } }),
         `Readiness probe failed: Get "http://127.0.0.1:1/x": ${refused}`

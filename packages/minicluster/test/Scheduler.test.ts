@@ -151,7 +151,7 @@ describe("the node", () => {
       assert.strictEqual(yield* nodeReady, "Unknown")
       assert.isFalse(isReady(yield* node.get("stays")))
       assert.include(yield* node.eventsOf("stays"), "NodeNotReady Node is not ready")
-      yield* node.remove("deleted")
+      yield* node.remove("deleted", 1)
       yield* node.create("late")
       assert.include(
         why(yield* node.until("late", notScheduled)),

@@ -141,8 +141,8 @@ it.live("a pod is active no longer than its deadline, also when that is set whil
   Effect.gen(function*() {
     const node = yield* makeTestNode
     const history = yield* node.history("early", ({ status }) => status.phase)
-    yield* node.create("early", { activeDeadlineSeconds: 1 })
-    yield* node.create("late")
+    yield* node.create("early", { activeDeadlineSeconds: 1, terminationGracePeriodSeconds: 1 })
+    yield* node.create("late", { terminationGracePeriodSeconds: 1 })
     yield* node.until("late", isReady)
     yield* node.change("late", (pod) => ({ ...pod, spec: { ...pod.spec, activeDeadlineSeconds: 1 } }))
     for (const name of ["early", "late"]) {
