@@ -1,0 +1,372 @@
+/** Objects as kubectl makes, shows, changes and deletes them: everything but what needs a pod's container. */
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { hasKubectl, Kubectl, together } from "./support/Kubectl.ts"
+
+const configMap = (name: string, data: object, metadata: object = {}): object => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, ...metadata },
+  data
+})
+
+const claim = {
+  apiVersion: "v1",
+  kind: "PersistentVolumeClaim",
+  metadata: { name: "data" },
+  spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } }
+}
+
+const lease = {
+  apiVersion: "coordination.k8s.io/v1",
+  kind: "Lease",
+  metadata: { name: "leader" },
+  spec: { holderIdentity: "me", leaseDurationSeconds: 15 }
+}
+
+const described = (name: string, ...rest: ReadonlyArray<string>): ReadonlyArray<string> => [
+  `Name:  ${name}`,
+  "Namespace:  default",
+  "Labels:  <none>",
+  "Annotations:  <none>",
+  ...rest
+]
+
+describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
+  layer(Kubectl.layer, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
+    it.effect("creates each kind of object by its own command, tries it dry first, shows and describes it", () =>
+      Effect.gen(function*() {
+        const { run, says, write } = yield* Kubectl
+        const both = (args: string, printed: string) =>
+          Effect.andThen(
+            says(`create ${args} --dry-run=server`, `${printed} created (server dry run)`),
+            says(`create ${args}`, `${printed} created`)
+          )
+        const rbac = "rbac.authorization.k8s.io"
+        write("claim.json", claim)
+        write("lease.json", lease)
+        write("notes.txt", "of a file\n")
+        yield* together(
+          both("configmap cm --from-literal=a=1", "configmap/cm"),
+          both("configmap filed --from-file=notes.txt --from-literal=x=y", "configmap/filed"),
+          both("secret generic pw --from-literal=password=secret", "secret/pw"),
+          both("serviceaccount robot", "serviceaccount/robot"),
+          both("namespace work", "namespace/work"),
+          both("role reader --verb=get,list --resource=pods,pods/log", `role.${rbac}/reader`),
+          both(
+            "rolebinding readers --role=reader --user=bob --serviceaccount=default:robot",
+            `rolebinding.${rbac}/readers`
+          ),
+          both(
+            "clusterrole nodes --verb=get --resource=nodes --non-resource-url=/metrics",
+            `clusterrole.${rbac}/nodes`
+          ),
+          both("clusterrolebinding nodes --clusterrole=nodes --group=dev", `clusterrolebinding.${rbac}/nodes`),
+          both("-f claim.json", "persistentvolumeclaim/data"),
+          both("-f lease.json", "lease.coordination.k8s.io/leader"),
+          says("create configmap shown --from-literal=a=1 --dry-run=client -o yaml", [
+            "apiVersion: v1",
+            "data:",
+            `  a: "1"`,
+            "kind: ConfigMap",
+            "metadata:",
+            "  creationTimestamp: null",
+            "  name: shown"
+          ]),
+          says("get configmap shown --ignore-not-found", "")
+        )
+        yield* together(
+          says("get cm cm", ["NAME  DATA  AGE", "cm  1  Ns"]),
+          says("get secret pw", ["NAME  TYPE  DATA  AGE", "pw  Opaque  1  Ns"]),
+          says("get sa", ["NAME  SECRETS  AGE", "default  0  Ns", "robot  0  Ns"]),
+          says("get ns work", ["NAME  STATUS  AGE", "work  Active  Ns"]),
+          says("get role reader", /^NAME +CREATED AT\nreader +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\n$/),
+          says("get rolebinding -o wide", [
+            "NAME  ROLE  AGE  USERS  GROUPS  SERVICEACCOUNTS",
+            "readers  Role/reader  Ns  bob  default/robot"
+          ]),
+          says("get clusterrole nodes -o name", `clusterrole.${rbac}/nodes`),
+          says("get clusterrolebinding nodes", ["NAME  ROLE  AGE", "nodes  ClusterRole/nodes  Ns"]),
+          says(
+            "get pvc",
+            /^NAME +STATUS +VOLUME +CAPACITY +ACCESS MODES +STORAGECLASS +VOLUMEATTRIBUTESCLASS +AGE\ndata +Bound +pvc-[-0-9a-f]{36} +1Gi +RWO +standard +<unset> +\d+s\n$/
+          ),
+          says("get lease", ["NAME  HOLDER  AGE", "leader  me  Ns"]),
+          says(
+            "describe cm cm",
+            described(
+              "cm",
+              "",
+              "Data",
+              "====",
+              "a:",
+              "----",
+              "1",
+              "",
+              "",
+              "BinaryData",
+              "====",
+              "",
+              "Events:  <none>"
+            )
+          ),
+          says(`get cm filed -o jsonpath='{.data.x} {.data.notes\\.txt}'`, "y of a file"),
+          says("describe secret pw", described("pw", "", "Type:  Opaque", "", "Data", "====", "password:  6 bytes")),
+          says(
+            "describe sa robot",
+            described(
+              "robot",
+              "Image pull secrets:  <none>",
+              "Mountable secrets:  <none>",
+              "Tokens:  <none>",
+              "Events:  <none>"
+            )
+          ),
+          says(
+            "describe ns work",
+            /^Name: +work\nLabels: +kubernetes.io\/metadata.name=work\nAnnotations: +<none>\nStatus: +Active\n/
+          ),
+          says(
+            "describe pvc data",
+            /Status: +Bound\nVolume: +pvc-[^]*Capacity: +1Gi\nAccess Modes: +RWO\nVolumeMode: +Filesystem\nUsed By: +<none>\n/
+          ),
+          says("describe role reader", [
+            "Name:  reader",
+            "Labels:  <none>",
+            "Annotations:  <none>",
+            "PolicyRule:",
+            "  Resources  Non-Resource URLs  Resource Names  Verbs",
+            "  ---------  -----------------  --------------  -----",
+            "  pods/log  []  []  [get list]",
+            "  pods  []  []  [get list]"
+          ]),
+          says("describe rolebinding readers", [
+            "Name:  readers",
+            "Labels:  <none>",
+            "Annotations:  <none>",
+            "Role:",
+            "  Kind:  Role",
+            "  Name:  reader",
+            "Subjects:",
+            "  Kind  Name  Namespace",
+            "  ----  ----  ---------",
+            "  User  bob",
+            "  ServiceAccount  robot  default"
+          ]),
+          says("describe lease leader", /^Name: +leader\n[^]*Holder Identity: +me\n +Lease Duration Seconds: +15\n/)
+        )
+        const { out: token } = yield* run("create token robot --duration=20m")
+        assert.match(token, /^[\w-]+\.[\w-]+\.[\w-]+$/)
+        yield* says(
+          `auth whoami --token=${token} -o jsonpath={.status.userInfo.username}`,
+          "system:serviceaccount:default:robot"
+        )
+      }))
+
+    it.effect("applies: creates, leaves unchanged, changes, takes away what left the manifest, and shows the difference first", () =>
+      Effect.gen(function*() {
+        const { fails, run, says, write } = yield* Kubectl
+        write("conf.json", configMap("conf", { a: "1", b: "2" }, { labels: { tier: "front", keep: "1" } }))
+        yield* says("apply -f conf.json --dry-run=server", "configmap/conf created (server dry run)")
+        yield* says("apply -f conf.json", "configmap/conf created")
+        yield* says("apply -f conf.json", "configmap/conf unchanged")
+        yield* says("diff -f conf.json", "")
+        // What others wrote stays.
+        yield* says("label cm conf by=hand", "configmap/conf labeled")
+        write("conf.json", configMap("conf", { a: "one" }, { labels: { keep: "1" } }))
+        const { code, out } = yield* run("diff -f conf.json")
+        assert.strictEqual(code, 1)
+        for (const line of ["-  a: \"1\"", "-  b: \"2\"", "+  a: one", "-    tier: front"]) {
+          assert.include(out, `\n${line}\n`)
+        }
+        yield* says("apply -f conf.json", "configmap/conf configured")
+        yield* says(`get cm conf -o jsonpath='{.data} {.metadata.labels}'`, `{"a":"one"} {"by":"hand","keep":"1"}`)
+        yield* says("apply view-last-applied cm conf -o json", /"a": "one"/)
+        yield* says("apply -f conf.json --server-side", "configmap/conf serverside-applied")
+        write("other.json", configMap("other", { c: "3" }))
+        yield* says("apply --server-side -f other.json", "configmap/other serverside-applied")
+        yield* says("get cm other -o jsonpath={.data.c}", "3")
+        yield* says(
+          "apply -f conf.json -f other.json",
+          /^configmap\/conf (unchanged|configured)\nconfigmap\/other configured\n$/
+        )
+        yield* says("replace -f conf.json", "configmap/conf replaced")
+        yield* says("get cm conf -o jsonpath='{.data} {.metadata.labels}'", `{"a":"one"} {"keep":"1"}`)
+        write("gone.json", configMap("gone", {}))
+        yield* fails(
+          "replace -f gone.json",
+          `Error from server (NotFound): error when replacing "gone.json": configmaps "gone" not found`
+        )
+        yield* says("delete -f conf.json -f other.json", [`configmap "conf" deleted`, `configmap "other" deleted`])
+        // The environment's warning that it lacks the annotation is kubectl's own.
+        yield* says("create cm plain", "configmap/plain created")
+        write("plain.json", configMap("plain", { a: "1" }))
+        const applied = yield* run("apply -f plain.json")
+        assert.include(applied.err, "is missing the kubectl.kubernetes.io/last-applied-configuration annotation")
+        assert.strictEqual(applied.out, "configmap/plain configured\n")
+      }))
+
+    it.effect("edits by a program, and labels, annotates and patches in each form", () =>
+      Effect.gen(function*() {
+        const { fails, says, write, home } = yield* Kubectl
+        write("shout.sh", `#!/bin/sh\nsed -i 's/: quiet/: loud/' "$1"\n`, 0o755)
+        const environment = { EDITOR: `${home}/shout.sh` }
+        yield* says("create cm notes --from-literal=voice=quiet", "configmap/notes created")
+        yield* says("edit cm notes", "configmap/notes edited", { environment })
+        yield* says("get cm notes -o jsonpath={.data.voice}", "loud")
+        yield* fails("edit cm notes", "Edit cancelled, no changes made.", 0, { environment })
+        yield* says("label cm notes a=1 b=2", "configmap/notes labeled")
+        yield* fails("label cm notes a=2", "error: 'a' already has a value (1), and --overwrite is false")
+        yield* says("label cm notes a=2 --overwrite", "configmap/notes labeled")
+        yield* says("label cm notes a=2", "configmap/notes not labeled")
+        yield* says("label cm notes b-", "configmap/notes unlabeled")
+        yield* says("get cm --show-labels -l a=2 --no-headers", /^notes +1 +\d+s +a=2\n$/)
+        yield* says("get cm -L a -l a", ["NAME  DATA  AGE  A", "notes  1  Ns  2"])
+        yield* says("annotate cm notes why='because it is'", "configmap/notes annotated")
+        yield* fails(
+          "annotate cm notes why=x",
+          "error: --overwrite is false but found the following declared annotation(s): 'why' already has a value (because it is)"
+        )
+        yield* says("annotate cm notes why-", "configmap/notes annotated")
+        yield* says(`patch cm notes -p '{"data":{"x":"1"}}'`, "configmap/notes patched")
+        yield* says(`patch cm notes -p '{"data":{"x":"1"}}'`, "configmap/notes patched (no change)")
+        yield* says(`patch cm notes --type=merge -p '{"data":{"x":null,"y":"2"}}'`, "configmap/notes patched")
+        yield* says(
+          `patch cm notes --type=json -p '[{"op":"test","path":"/data/y","value":"2"},{"op":"move","from":"/data/y","path":"/data/z"}]'`,
+          "configmap/notes patched"
+        )
+        yield* says("get cm notes -o jsonpath={.data}", `{"voice":"loud","z":"2"}`)
+        yield* fails(
+          `patch cm notes --type=json -p '[{"op":"remove","path":"/data/none"}]'`,
+          "The request is invalid: the server rejected our request due to an error in our request"
+        )
+      }))
+
+    it.effect("shows objects in each of its forms, sorted, selected and from all namespaces", () =>
+      Effect.gen(function*() {
+        const { fails, says, write } = yield* Kubectl
+        const list = {
+          apiVersion: "v1",
+          kind: "List",
+          items: [["a", "2"], ["b", "1"]].map(([name = "", rank]) =>
+            configMap(name, { rank }, { labels: { set: "forms" }, namespace: "kube-public" })
+          )
+        }
+        write("list.json", list)
+        yield* says("apply -f list.json", ["configmap/a created", "configmap/b created"])
+        const get = "get cm -n kube-public -l set=forms"
+        yield* together(
+          says(`${get} -o name`, ["configmap/a", "configmap/b"]),
+          says(`${get} --sort-by=.data.rank --no-headers`, /^b +1 +\d+s\na +1 +\d+s\n$/),
+          says(`${get} -o jsonpath='{.items[*].data.rank}'`, "2 1"),
+          says(`${get} -o jsonpath='{range .items[*]}{.metadata.name}={.data.rank};{end}'`, "a=2;b=1;"),
+          says(`${get} -o custom-columns=NAME:.metadata.name,RANK:.data.rank,NO:.none`, [
+            "NAME  RANK  NO",
+            "a  2  <none>",
+            "b  1  <none>"
+          ]),
+          says(`${get} -o go-template='{{range .items}}{{.metadata.name}} {{end}}'`, "a b"),
+          says(
+            `${get} -o json`,
+            /^\{\n    "apiVersion": "v1",\n    "items": \[\n[^]*"kind": "List",\n    "metadata": \{\n        "resourceVersion": ""\n    \}\n\}\n$/
+          ),
+          says(
+            `${get} -o yaml`,
+            /^apiVersion: v1\nitems:\n- apiVersion: v1\n  data:\n    rank: "2"\n  kind: ConfigMap\n[^]*\nkind: List\nmetadata:\n  resourceVersion: ""\n$/
+          ),
+          says(`${get} --chunk-size=1 -o name`, ["configmap/a", "configmap/b"]),
+          says("get cm -A -l 'set in (forms,other),none notin (x)'", [
+            "NAMESPACE  NAME  DATA  AGE",
+            "kube-public  a  1  Ns",
+            "kube-public  b  1  Ns"
+          ]),
+          says("get cm,ns --field-selector=metadata.name=kube-public -o name", "namespace/kube-public"),
+          says("get cm a -n kube-public --server-print=false", ["NAME  AGE", "a  Ns"]),
+          says("get cm/a secret/none -n kube-public --ignore-not-found", ["NAME  DATA  AGE", "a  1  Ns"]),
+          says(
+            "get ns -o name",
+            /^namespace\/default\nnamespace\/kube-node-lease\nnamespace\/kube-public\nnamespace\/kube-system\n/
+          ),
+          fails("get cm -n nowhere", "No resources found in nowhere namespace.", 0)
+        )
+      }))
+
+    it.effect("deletes by name, label, file and cascade, and waits for it", () =>
+      Effect.gen(function*() {
+        const { fails, run, says, write } = yield* Kubectl
+        for (const [cascade, left] of [["background", false], ["foreground", false], ["orphan", true]] as const) {
+          yield* says("create cm owner", "configmap/owner created")
+          const { out: uid } = yield* run("get cm owner -o jsonpath={.metadata.uid}")
+          const owner = { apiVersion: "v1", kind: "ConfigMap", name: "owner", uid, blockOwnerDeletion: true }
+          write("child.json", configMap("child", {}, { ownerReferences: [owner] }))
+          yield* says("create -f child.json", "configmap/child created")
+          yield* says(`delete cm owner --cascade=${cascade}`, `configmap "owner" deleted`)
+          if (left) {
+            yield* says("get cm child -o jsonpath={.metadata.ownerReferences}", /^(\[\])?$/)
+            yield* says("delete cm child", `configmap "child" deleted`)
+          } else {
+            yield* run("wait --for=delete cm/child --timeout=20s")
+            yield* fails("get cm child", `Error from server (NotFound): configmaps "child" not found`)
+          }
+        }
+        yield* together(...["x", "y"].map((name) => run(`create cm ${name}`)))
+        yield* says("label cm x y del=yes", ["configmap/x labeled", "configmap/y labeled"])
+        yield* says("delete cm -l del=yes --dry-run=server", [
+          `configmap "x" deleted (server dry run)`,
+          `configmap "y" deleted (server dry run)`
+        ])
+        yield* says("delete cm -l del=yes", [`configmap "x" deleted`, `configmap "y" deleted`])
+        yield* says("delete cm x --ignore-not-found", "")
+        yield* run("create ns doomed")
+        yield* run("create cm inside -n doomed")
+        yield* says("delete ns doomed", `namespace "doomed" deleted`)
+        yield* fails("get ns doomed", `Error from server (NotFound): namespaces "doomed" not found`)
+        yield* says("get cm inside -n doomed --ignore-not-found", "")
+        yield* run("create cm one -n kube-system")
+        yield* says("delete cm --all -n kube-system", /configmap "one" deleted\n/)
+      }))
+
+    it.effect("waits for what is created, and for a value", () =>
+      Effect.gen(function*() {
+        const { fails, follow, says } = yield* Kubectl
+        yield* fails("wait --for=create cm/never --timeout=100ms", "error: timed out waiting for the condition")
+        yield* fails(
+          "wait --for=condition=Ready cm/never",
+          `Error from server (NotFound): configmaps "never" not found`
+        )
+        const created = yield* follow("wait --for=create cm/later --timeout=20s")
+        yield* says("create cm later --from-literal=state=new", "configmap/later created")
+        assert.strictEqual((yield* created.end).out, "configmap/later condition met\n")
+        const ready = yield* follow("wait --for=jsonpath={.data.state}=ready cm/later --timeout=20s")
+        yield* says(`patch cm later -p '{"data":{"state":"ready"}}'`, "configmap/later patched")
+        assert.strictEqual((yield* ready.end).out, "configmap/later condition met\n")
+        const gone = yield* follow("wait --for=delete cm/later --timeout=20s")
+        yield* says("delete cm later", `configmap "later" deleted`)
+        assert.deepInclude(yield* gone.end, { code: 0, err: "" })
+      }))
+
+    it.effect("judges who may what", () =>
+      Effect.gen(function*() {
+        const { fails, says } = yield* Kubectl
+        yield* together(
+          says("auth whoami", [
+            "ATTRIBUTE  VALUE",
+            "Username  kubernetes-admin",
+            "Groups  [system:masters system:authenticated]"
+          ]),
+          says("auth can-i create pods", "yes"),
+          says("auth can-i '*' '*'", "yes"),
+          Effect.map(Effect.flatMap(Kubectl, ({ run }) => run("auth can-i delete pods --as=nobody")), ({ code, out }) =>
+            assert.deepStrictEqual([code, out], [1, "no\n"])),
+          says(
+            "auth can-i --list --as=nobody",
+            /^Resources +Non-Resource URLs +Resource Names +Verbs\nselfsubjectreviews.authentication.k8s.io +\[\] +\[\] +\[create\]\n/
+          ),
+          fails(
+            "get pods --as=nobody",
+            `Error from server (Forbidden): pods is forbidden: User "nobody" cannot list resource "pods" in API group "" in the namespace "default"`
+          )
+        )
+      }))
+  })
+})
