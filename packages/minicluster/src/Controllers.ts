@@ -1,6 +1,9 @@
 /** What a cluster's controllers make of new objects, done at once: nobody has to wait for a controller here. */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, type Scope } from "effect"
 import { randomUUID } from "node:crypto"
+import { join } from "node:path"
+import { removeFolder } from "./Directory.ts"
+import { inform } from "./Informer.ts"
 import { type KubeObject, timestamp } from "./Objects.ts"
 import { groupVersion, type Resource, type Resources, resourceTypes } from "./Resources.ts"
 import { type Store } from "./Store.ts"
@@ -61,7 +64,11 @@ const bindClaim = (store: Store, claim: Claim) =>
       ...current,
       metadata: {
         ...current.metadata,
-        annotations: { ...current.metadata.annotations, "pv.kubernetes.io/bind-completed": "yes" }
+        annotations: {
+          ...current.metadata.annotations,
+          "pv.kubernetes.io/bind-completed": "yes",
+          "pv.kubernetes.io/bound-by-controller": "yes"
+        }
       },
       spec: { ...claim.spec, volumeName: `pvc-${claim.metadata.uid}` },
       status: {
@@ -94,3 +101,14 @@ export const makeNamespaces = (store: Store, authority: string): Effect.Effect<v
       }),
       furnishNamespace(store, authority, name)
     ), { discard: true })
+
+/** A claim's folder goes with the claim. */
+export const removeClaimFolders = (store: Store, claims: string): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (scope) =>
+    inform(store, {
+      relist: Effect.void,
+      change: ({ object, resource, type }) =>
+        resource === "persistentvolumeclaims" && type === "DELETED"
+          ? Effect.asVoid(Effect.forkIn(removeFolder(join(claims, object.metadata.uid)), scope))
+          : Effect.void
+    }))

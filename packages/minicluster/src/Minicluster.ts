@@ -6,7 +6,7 @@ import { keepAggregated } from "./Aggregation.ts"
 import { makeAuthentication } from "./Authentication.ts"
 import { makeCertificates } from "./Certificates.ts"
 import { runCollector } from "./Collector.ts"
-import { makeNamespaces, makeObject } from "./Controllers.ts"
+import { makeNamespaces, makeObject, removeClaimFolders } from "./Controllers.ts"
 import { storeDefaultRoles } from "./DefaultRoles.ts"
 import { makeDirectory } from "./Directory.ts"
 import { makeEvents } from "./Events.ts"
@@ -93,6 +93,8 @@ export const makeWith = (
     yield* makeNamespaces(store, authority)
     yield* makeObject(store, "nodes", nodeName, undefined, { ...makeNode(yield* Clock.currentTimeMillis) })
     yield* Effect.forkScoped(keepAggregated(store))
+    const claims = join(directory, "claims")
+    yield* removeClaimFolders(store, claims)
     yield* runCollector(store)
     yield* startScheduler(store, events)
     // The pods' fibers must be gone before the folder is, and the server after them: each finalizer runs in reverse.
@@ -103,7 +105,7 @@ export const makeWith = (
       events,
       isolation,
       directory: join(directory, "pods"),
-      claims: join(directory, "claims"),
+      claims,
       hostPath: options.hostPath === undefined ? undefined : resolve(options.hostPath),
       environment: {
         KUBERNETES_SERVICE_HOST: host,
