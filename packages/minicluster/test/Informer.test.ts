@@ -13,10 +13,7 @@ const Index = (below: number) => Schema.Int.check(Schema.isBetween({ minimum: 0,
 /** One of six objects is created, labelled as one of the selection, labelled as none, or deleted. */
 const Step = Schema.Struct({ what: Schema.Literals(["create", "select", "deselect", "delete"]), which: Index(6) })
 /** Enough for several watches, one after the other. */
-const Steps = Schema.Array(Step).check(Schema.isMinLength(60), Schema.isMaxLength(120))
-/** In hundredths. */
-const Share = Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 100 }))
-const Fault = Schema.Literals(["Cut", "Silent", "Stale"])
+const Steps = Schema.Array(Step).check(Schema.isBetweenLength(150, 200))
 
 const path = pathOf("configmaps")
 const selector = "chosen=yes"
@@ -97,20 +94,19 @@ const Cluster = Layer.effect(MiniclusterService, makeWith({}, { history }))
 layer(Cluster, { excludeTestServices: true })("client-node's informer", (it) => {
   it.effect.prop(
     "has at the end what is there, and saw no change twice and none out of order, whatever became of its watches",
-    { steps: Steps, fault: Fault, after: Index(3), percent: Share, seed: Index(1e6), selects: Schema.Boolean },
-    ({ after, fault, percent, seed, selects, steps }) =>
+    { steps: Steps, after: Index(3), seed: Index(1e6), selects: Schema.Boolean },
+    ({ after, seed, selects, steps }) =>
       Effect.scoped(Effect.gen(function*() {
         const cluster = yield* MiniclusterService
-        const about = { resources: ["configmaps"], share: percent / 300 }
-        const rules = [
-          {
-            ...about,
-            share: percent / 100,
-            watch: { _tag: fault, after, ...(fault === "Stale" ? { millis: 20 } : {}) }
-          },
-          { ...about, verbs: ["watch"], error: { code: 410 } },
-          { ...about, verbs: ["list"], error: { code: 503 } }
-        ]
+        const about = { resources: ["configmaps"], share: 0.3 }
+        const faults = {
+          Cut: { watch: { _tag: "Cut", after } },
+          Silent: { watch: { _tag: "Silent", after } },
+          Stale: { watch: { _tag: "Stale", after, millis: 20 } },
+          410: { verbs: ["watch"], error: { code: 410 } },
+          503: { verbs: ["list"], error: { code: 503 } }
+        }
+        const rules = Object.values(faults).map((fault) => ({ ...about, ...fault }))
         yield* cluster.faults.set({ seed, rules })
         const label = selects ? selector : undefined
         const client = yield* informer(cluster.kubeconfig, label)
@@ -132,7 +128,7 @@ layer(Cluster, { excludeTestServices: true })("client-node's informer", (it) => 
         })
         assert.strictEqual(code, 200)
         const fired = yield* cluster.faults.fired
-        const names = [fault, "410", "503"]
+        const names = Object.keys(faults)
         for (const { rule } of fired) count(names[rule] ?? "")
         const errors = fired.filter(({ fault }) => fault === "error").length
         count("410 of the history", Math.max(0, client.lists() - 1 - errors))
