@@ -4,7 +4,7 @@ import { cpus, release, totalmem } from "node:os"
 import { makeNode, nodeRoom } from "../src/Node.ts"
 import { type Pod } from "../src/Objects.ts"
 import { demand, unschedulable } from "../src/Scheduler.ts"
-import { conditionOf, container, isReady, makeTestNode, podOf, stateOf } from "./support/TestNode.ts"
+import { conditionOf, container, isReady, makeTestNode, makeTestNodeWith, podOf, stateOf } from "./support/TestNode.ts"
 
 const asking = (name: string, cpu: number, more: object = {}) =>
   container(name, undefined, { resources: { requests: { cpu: String(cpu) } }, ...more })
@@ -129,6 +129,24 @@ describe("the node", () => {
     ])
     assert.strictEqual(metadata.labels?.["kubernetes.io/hostname"], "minicluster")
   })
+
+  it.live("that falls behind the changes looks at everything anew", () =>
+    Effect.gen(function*() {
+      const node = yield* makeTestNodeWith(2)
+      const names = Array.from({ length: 12 }, (_, index) => `pod-${index}`)
+      yield* node.create("gone")
+      yield* node.until("gone", isReady)
+      const gone = yield* node.get("gone")
+      // In one step, so that nobody can follow.
+      yield* Effect.andThen(node.forceRemove("gone"), Effect.forEach(names, (name) => node.create(name)))
+      for (const name of names) yield* node.until(name, isReady)
+      yield* node.eventually(
+        Effect.sync(() => node.kubelet.running(gone, "main")),
+        (running) => running === undefined,
+        "the end of a pod whose deletion was not seen"
+      )
+      for (const name of names) yield* node.forceRemove(name)
+    }))
 
   it.live("that is lost reports nothing, keeps its containers, and catches up when it is back", () =>
     Effect.gen(function*() {

@@ -53,12 +53,13 @@ export const stateOf = (pod: Pod, name: string): string => {
 
 export const isReady = (pod: Pod): boolean => conditionOf(pod, "Ready")?.status === "True"
 
-export const makeTestNode = Effect.gen(function*() {
+/** With a store that remembers so many changes. */
+export const makeTestNodeWith = Effect.fnUntraced(function*(historyLimit?: number) {
   const directory = yield* Effect.acquireRelease(
     Effect.promise(() => mkdtemp(join(tmpdir(), "test-node-"))),
     (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
   )
-  const store = yield* makeStore()
+  const store = yield* makeStore(historyLimit)
   const events = makeEvents(store)
   yield* store.create("nodes", makeNode(yield* Clock.currentTimeMillis))
   yield* startScheduler(store, events)
@@ -124,3 +125,5 @@ export const makeTestNode = Effect.gen(function*() {
     nodeName
   }
 })
+
+export const makeTestNode = Effect.suspend(() => makeTestNodeWith())
