@@ -84,16 +84,17 @@ const handleResource = (api: Api, request: ApiRequest, info: RequestInfo, resour
       return watch(store, faults, resource, within, request)
     case "get":
       return getObject(store, resource, place.namespace, place.name, request)
-    case "deletecollection":
-      return deleteCollection(store, place, request, swallow)
     default:
   }
-  // What changes one object has to say in which namespace.
+  // What changes something has to say in which namespace.
   if (type.namespaced && within === undefined) return Effect.fail(methodNotAllowed)
-  if ((info.verb === "create") !== (info.name === "")) return Effect.fail(methodNotAllowed)
+  const isOfCollection = info.verb === "create" || info.verb === "deletecollection"
+  if (isOfCollection !== (info.name === "")) return Effect.fail(methodNotAllowed)
   switch (info.verb) {
     case "create":
       return createObject(api, place, request)
+    case "deletecollection":
+      return deleteCollection(store, place, request, swallow)
     case "update":
       return updateObject(store, place, request)
     case "patch":

@@ -308,7 +308,7 @@ export const deleteCollection = Effect.fnUntraced(
     const { namespace, resource } = place
     const options = yield* decodeDeleteOptions(request)
     const dryRun = (yield* isDryRun(request)) || (options.dryRun ?? []).includes("All")
-    const within = resourceTypes[resource].namespaced && namespace !== "" ? namespace : undefined
+    const within = resourceTypes[resource].namespaced ? namespace : undefined
     const select = yield* selectorOf(resource, within, request.query)
     const { items, version } = yield* store.list(resource, within)
     const deleted = yield* Effect.forEach(

@@ -138,6 +138,20 @@ layer(clusterLayer(), { excludeTestServices: true })("what is deleted", (it) => 
       yield* gone(cluster, "alone")
     }))
 
+  it.effect("goes in every way of deletion, also where there is nothing that it owns", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      for (const propagationPolicy of ["Background", "Foreground", "Orphan"]) {
+        yield* call(cluster, "POST", pathOf("pods"), { body: podBody("pod") })
+        yield* create(cluster, "namespaces", { name: "any" })
+        yield* made(cluster, "content", {}, "any")
+        for (const path of [`${pathOf("pods")}/pod`, "/api/v1/namespaces/any"]) {
+          assert.strictEqual((yield* call(cluster, "DELETE", path, { body: { propagationPolicy } })).code, 200)
+          yield* until(cluster, path, isGone)
+        }
+      }
+    }))
+
   it.effect("lets go of what it owns, where it is asked to orphan", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService

@@ -65,6 +65,7 @@ layer(clusterLayer(), { excludeTestServices: true })("the API server", (it) => {
           ["POST", "/api/v1/nodes"],
           // Into which namespace?
           ["POST", "/api/v1/pods"],
+          ["DELETE", "/api/v1/pods"],
           ["PUT", pods],
           ["PATCH", pods],
           ["POST", `${pods}/a`],
