@@ -9,6 +9,7 @@ import { imageBehaviour } from "./Images.ts"
 import { stopContainer } from "./Lifecycle.ts"
 import { type ContainerStatus, type Pod, type Probe, type Terminated, timestamp } from "./Objects.ts"
 import { type ProbeKind, runProbe, timeoutOf, unhealthy } from "./Probes.ts"
+import { shortcomings } from "./Program.ts"
 import { backOff, noBackOff, preStopOf, restarts, type Slot } from "./Slot.ts"
 
 /** What a container's loop needs of its pod. */
@@ -129,6 +130,7 @@ const start = (
       undefined
     )
     const options = yield* context.options(slot)
+    for (const { message, reason } of shortcomings(options)) yield* note("Warning", reason, message)
     yield* note("Normal", "Created", `Created container: ${spec.name}`)
     const container = yield* context.starts.withPermit(startContainer(options))
     yield* note("Normal", "Started", `Started container ${spec.name}`)
@@ -186,8 +188,11 @@ const startAtLast = (context: PodContext, slot: Slot) => {
   return attempt
 }
 
+/** What a new run changes of the status: told together with its beginning. */
+type News = Pick<ContainerStatus, "lastState" | "restartCount">
+
 /** One run from start to end; interrupting it kills the container. */
-const runOnce = (context: PodContext, slot: Slot): Effect.Effect<Terminated> =>
+const runOnce = (context: PodContext, slot: Slot, news: Partial<News>): Effect.Effect<Terminated> =>
   Effect.scoped(Effect.gen(function*() {
     const { container, hooked } = yield* startAtLast(context, slot)
     const startedAt = timestamp(yield* Clock.currentTimeMillis)
@@ -198,7 +203,8 @@ const runOnce = (context: PodContext, slot: Slot): Effect.Effect<Terminated> =>
     // The kubelet looks some time after the start: a container that ends at once it mostly sees ended, never ready.
     if (imageBehaviour(image)._tag !== "Exits" && hooked && !context.stopping()) {
       const ready = probed && started && readinessProbe === undefined
-      yield* context.report(slot, { state: { running: { startedAt } }, ready, started, containerID }, container)
+      const state = { running: { startedAt } }
+      yield* context.report(slot, { ...news, state, ready, started, containerID }, container)
     }
     if (probed && hooked) yield* Effect.forkScoped(watchHealth(context, slot, container))
     const exitCode = yield* container.exitCode
@@ -223,13 +229,14 @@ const runOnce = (context: PodContext, slot: Slot): Effect.Effect<Terminated> =>
 export const containerLoop = Effect.fnUntraced(function*(context: PodContext, slot: Slot) {
   const { name } = slot.spec
   let pause = noBackOff
+  let news: Partial<News> = {}
   for (;;) {
     const began = yield* Clock.currentTimeMillis
     const { image } = slot.spec
-    const terminated = yield* runOnce(context, slot)
+    const terminated = yield* runOnce(context, slot, news)
     const { containerID, exitCode } = terminated
     const ready = slot.role === "init" && exitCode === 0
-    yield* context.report(slot, { ready, started: false, state: { terminated }, containerID }, undefined)
+    yield* context.report(slot, { ...news, ready, started: false, state: { terminated }, containerID }, undefined)
     const { metadata, spec } = context.pod()
     const changed = image !== slot.spec.image
     if (context.stopping() || (!changed && !restarts(slot.role, spec.restartPolicy, exitCode))) return exitCode
@@ -244,7 +251,6 @@ export const containerLoop = Effect.fnUntraced(function*(context: PodContext, sl
       yield* context.report(slot, { lastState: { terminated }, state }, undefined)
       yield* waitFor(slot, pause.wait)
     }
-    const restartCount = slot.status.restartCount + 1
-    yield* context.report(slot, { lastState: { terminated }, restartCount }, undefined)
+    news = { lastState: { terminated }, restartCount: slot.status.restartCount + 1 }
   }
 })

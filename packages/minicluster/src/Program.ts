@@ -105,7 +105,8 @@ export const resolveProgram = Effect.fnUntraced(
     const file = yield* findExecutable(name, path, directory, locate(options)).pipe(
       Effect.mapError(({ message }) => new RuntimeError({ message }))
     )
-    return [file, ...args]
+    // A program is told the name by which it was called, where the shell that starts it finds it by that name, too.
+    return [/^[^-/][^/]*$/.test(name) ? name : file, ...args]
   }
 )
 

@@ -116,16 +116,19 @@ export const startScheduler = Effect.fnUntraced(function*(store: Store, events: 
     const old = pod.status.conditions?.find(({ type }) => type === "PodScheduled")
     if (refusal !== undefined && old?.reason === refusal.reason && old.message === refusal.message) return
     const condition = { type: "PodScheduled", status: refusal === undefined ? "True" as const : "False" as const }
-    const written = yield* store.update("pods", namespace, name, (current) =>
-      current.metadata.uid !== uid ? current : {
+    let isOpen = false
+    const written = yield* store.update("pods", namespace, name, (current) => {
+      // What was heard of may be older than what this has done about it already.
+      isOpen = current.metadata.uid === uid && current.spec.nodeName === undefined
+      if (!isOpen) return current
+      const conditions = withCondition(current.status.conditions ?? [], { ...condition, ...refusal }, now)
+      return {
         ...current,
         spec: refusal === undefined ? { ...current.spec, nodeName } : current.spec,
-        status: {
-          ...current.status,
-          conditions: withCondition(current.status.conditions ?? [], { ...condition, ...refusal }, now)
-        }
-      })
-    if (written.metadata.uid !== uid) return
+        status: { ...current.status, conditions }
+      }
+    })
+    if (!isOpen) return void waiting.delete(uid)
     if (refusal === undefined) {
       place(written)
       const message = `Successfully assigned ${namespace}/${name} to ${nodeName}`

@@ -26,7 +26,7 @@ export interface VolumeOptions {
   readonly token: (
     pod: Pod,
     request: { readonly audience: string | undefined; readonly expirationSeconds: number | undefined }
-  ) => Effect.Effect<string>
+  ) => Effect.Effect<string, { readonly message: string }>
   /** The authority's certificate in PEM: what the ConfigMap `kube-root-ca.crt` of each namespace holds. */
   readonly authority: string
 }
@@ -118,7 +118,10 @@ const cachedToken = ({ pod, token }: VolumeOptions) => {
     const last = known.get(source)
     if (last !== undefined && last.until > now) return last.bytes
     const { audience, expirationSeconds } = source
-    const bytes = Buffer.from(yield* token(pod, { audience, expirationSeconds }))
+    const text = yield* token(pod, { audience, expirationSeconds }).pipe(
+      Effect.mapError(({ message }) => refuse(`failed to fetch token: ${message}`))
+    )
+    const bytes = Buffer.from(text)
     known.set(source, { bytes, until: now + (expirationSeconds ?? tokenSeconds) * 1000 * tokenShare })
     return bytes
   })

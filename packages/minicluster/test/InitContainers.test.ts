@@ -175,6 +175,20 @@ it.live("a container that gets another image starts again with it, and at once w
     for (const name of ["missing", "invalid", "running"]) yield* node.forceRemove(name)
   }))
 
+it.live("a restart counts from the moment that the container runs again", () =>
+  Effect.gen(function*() {
+    const node = yield* makeTestNode
+    const history = yield* node.history(
+      "again",
+      (pod) => `${stateOf(pod, "main")} ${statusOf(pod, "main")?.restartCount}`
+    )
+    yield* node.create("again", { containers: [container("main", "sleep 0.1; exit 3")] })
+    yield* node.until("again", (pod) => statusOf(pod, "main")?.restartCount === 1)
+    const from = history.indexOf("running 0")
+    assert.deepStrictEqual(history.slice(from, from + 3), ["running 0", "terminated:Error:3 0", "running 1"])
+    yield* node.forceRemove("again")
+  }))
+
 it.live("the main containers are started one after the other, each with its hook", () =>
   Effect.gen(function*() {
     const node = yield* makeTestNode

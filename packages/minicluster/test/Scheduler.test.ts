@@ -63,6 +63,29 @@ describe("the scheduler", () => {
       yield* node.forceRemove("second")
     }))
 
+  it.live("places a pod once, also when it hears late of what the pod was before", () =>
+    Effect.gen(function*() {
+      const node = yield* makeTestNode
+      const feed = yield* Effect.orDie(Effect.flatMap(node.store.version, node.store.follow))
+      // While the scheduler writes about one pod, another comes and is changed: it reads of both afterwards.
+      yield* Effect.forkScoped(
+        feed.next.pipe(
+          Effect.repeat({
+            until: (changes) =>
+              changes.some(({ object, resource }) => resource === "pods" && (object as Pod).spec.nodeName !== undefined)
+          }),
+          Effect.andThen(node.create("late")),
+          Effect.andThen(node.change("late", (pod) => ({ ...pod, spec: { ...pod.spec, priority: 1 } })))
+        ),
+        { startImmediately: true }
+      )
+      yield* node.create("early")
+      for (const name of ["early", "late"]) yield* node.until(name, isReady)
+      const { items } = yield* node.store.list("events", "default")
+      assert.deepStrictEqual(items.filter(({ reason }) => reason === "Scheduled").map(({ count }) => count), [1, 1])
+      for (const name of ["early", "late"]) yield* node.forceRemove(name)
+    }))
+
   it.live("waits for gates, for claims and for a node that takes pods", () =>
     Effect.gen(function*() {
       const node = yield* makeTestNode
