@@ -146,7 +146,12 @@ export const podBody = (
   apiVersion: "v1",
   kind: "Pod",
   metadata: { name },
-  spec: { containers: [{ name: "main", image, command: ["sh", "-c", script] }], ...spec }
+  spec: {
+    // A program that is asked to end before it has its trap does not hear it: nobody waits half a minute for that.
+    terminationGracePeriodSeconds: 1,
+    containers: [{ name: "main", image, command: ["sh", "-c", script] }],
+    ...spec
+  }
 })
 
 export const isRunning = (answer: Answer): boolean =>
