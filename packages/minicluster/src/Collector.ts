@@ -4,6 +4,7 @@
  */
 import { Clock, Effect, type Scope } from "effect"
 import { inform } from "./Informer.ts"
+import { withoutEmpty } from "./ObjectMeta.ts"
 import { type KubeObject, type Pod, timestamp } from "./Objects.ts"
 import { type Resource, resourceTypes } from "./Resources.ts"
 import { type ApiError } from "./Status.ts"
@@ -113,10 +114,10 @@ export const runCollector = (store: Store): Effect.Effect<void, never, Scope.Sco
       Effect.ignore(
         store.update(resource, object.metadata.namespace ?? "", object.metadata.name, (current) => ({
           ...current,
-          metadata: {
+          metadata: withoutEmpty({
             ...current.metadata,
             ownerReferences: (current.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner)
-          }
+          })
         }))
       )
 

@@ -90,3 +90,10 @@ export const metadataUpdateCauses = (next: KubeObject, previous: KubeObject): Re
     ...Rule.fields(common)(now, "metadata")
   ]
 }
+
+/** Go's `omitempty`: a map or a list with nothing in it is not there. */
+export const withoutEmpty = <M extends KubeObject["metadata"]>(metadata: M): M => {
+  const isEmpty = (value: unknown) =>
+    value === null || (typeof value === "object" && value !== undefined && Object.keys(value).length === 0)
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => !isEmpty(value))) as M
+}

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util"
 import { at as valueAt, type Fields, fieldsOf, isAbsent, listOf, textOf } from "./Json.ts"
 import * as Names from "./Names.ts"
-import { immutable, metadataCauses, metadataUpdateCauses } from "./ObjectMeta.ts"
+import { immutable, metadataCauses, metadataUpdateCauses, withoutEmpty } from "./ObjectMeta.ts"
 import { type KubeObject } from "./Objects.ts"
 import { canonicalAmounts, filled, podDefaults } from "./PodDefaults.ts"
 import { podCauses, podUpdateCauses } from "./PodValidation.ts"
@@ -62,7 +62,8 @@ const defaults: Partial<Readonly<Record<Resource, (object: Fields, isNew: boolea
 /** An object with its defaults. One that has no version yet is new, and its status is not its author's to say. */
 export const withDefaults = (resource: Resource, object: KubeObject): KubeObject => {
   const isNew = isAbsent(object.metadata.resourceVersion)
-  return (defaults[resource]?.(fieldsOf(object), isNew) ?? object) as unknown as KubeObject
+  const kept = { ...object, metadata: withoutEmpty(object.metadata) }
+  return (defaults[resource]?.(fieldsOf(kept), isNew) ?? kept) as unknown as KubeObject
 }
 
 const dataLimit = 1024 * 1024

@@ -82,6 +82,10 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
             "\nEvents:\n  Type  Reason  Age  From  Message\n  ----  ------  ----  ----  -------\n  Normal  Scheduled  Ns"
           ]
         ) assert.include(text, part)
+        const renewed =
+          /^Lease:\n {2}HolderIdentity: +minicluster\n {2}AcquireTime: +<unset>\n {2}RenewTime: +\w{3}, \d/m
+        yield* says("describe node minicluster", renewed)
+        yield* says("get lease -n kube-node-lease", ["NAME  HOLDER  AGE", "minicluster  minicluster  Ns"])
         const node = tidy(yield* says("describe node minicluster", /^Name: +minicluster\n/))
         for (
           const part of [
@@ -147,7 +151,11 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         yield* says("create -f count.json", "pod/count created")
         yield* together(
           says("logs web -c side", "from the side"),
-          says("logs web --all-containers --prefix", ["[pod/web/main] hello", "[pod/web/side] from the side"]),
+          // kubectl reads its containers in no order.
+          says(
+            "logs web --all-containers --prefix",
+            /^(\[pod\/web\/main\] hello\n|\[pod\/web\/side\] from the side\n){2}$/
+          ),
           says("logs -l app=web --all-containers --tail=-1", /^(hello\nfrom the side|from the side\nhello)\n$/),
           says("logs web -c main --timestamps", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z hello\n$/),
           says("logs web -c main --since=1h", "hello"),
@@ -244,6 +252,7 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         )
         const only = yield* follow("get pods --watch-only --no-headers -l run=a")
         const names = yield* follow("get pods -w -o name -l run=a")
+        const told = yield* follow("events -w --for pod/a")
         const phases = yield* follow(
           "get pods -w --output-watch-events -o jsonpath='{.type} {.object.status.phase};' -l run=a"
         )
@@ -255,6 +264,9 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         yield* says("delete pod a --now", `pod "a" deleted`)
         yield* only.until(
           /^a +0\/1 +Pending[^]*^a +0\/1 +ContainerCreating[^]*^a +1\/1 +Running[^]*^a +1\/1 +Terminating/m
+        )
+        yield* told.until(
+          /Normal +Scheduled +Pod\/a +[^]*Normal +Started +Pod\/a [^]*Normal +Killing +Pod\/a +Stopping container a/
         )
         yield* names.until(/pod\/a\n/)
         yield* phases.until(/ADDED Pending;[^]*MODIFIED Running;[^]*DELETED /)

@@ -242,6 +242,26 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         assert.match(ended.text, /command terminated with exit code 130\r\n$/)
       }))
 
+    it.effect("attach -it gives the terminal of a container that has one", () =>
+      Effect.gen(function*() {
+        const { inTerminal, says, write } = yield* Kubectl
+        const shell = { name: "main", image: "busybox", stdin: true, tty: true, command: ["sh", "-i"] }
+        const spec = { restartPolicy: "Never", containers: [shell] }
+        write("shell.json", { apiVersion: "v1", kind: "Pod", metadata: { name: "shell" }, spec })
+        yield* says("create -f shell.json", "pod/shell created")
+        yield* says("wait --for=condition=Ready pod/shell --timeout=30s", "pod/shell condition met")
+        const attached = yield* inTerminal("attach -it shell")
+        yield* attached.until(/If you don't see a command prompt, try pressing enter\./)
+        yield* attached.type("\r")
+        yield* attached.until(/[#$] /)
+        yield* attached.type("until stty size | grep '30 100'; do :; done; exit 3\r")
+        assert.match((yield* attached.end).text, /30 100\r\n/)
+        yield* says(
+          "wait --for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}=3 pod/shell --timeout=30s",
+          "pod/shell condition met"
+        )
+      }))
+
     it.effect("run -i --rm and run -it --rm start a pod, give its output and its code, and leave nothing", () =>
       Effect.gen(function*() {
         const { inTerminal, run, says } = yield* Kubectl
