@@ -108,7 +108,8 @@ const upgradeRequired = badRequest("Upgrade request required")
 
 const handleSubresource = (api: Api, request: ApiRequest, info: RequestInfo, resource: Resource): Answer => {
   const { name, subresource } = info
-  const offered = resourceTypes[resource].subresources?.[subresource]
+  const { subresources = {} } = resourceTypes[resource]
+  const offered = Object.hasOwn(subresources, subresource) ? subresources[subresource] : undefined
   if (offered === undefined) return Effect.fail(noSuchResource)
   if (!offered.verbs.includes(info.verb)) return Effect.fail(methodNotAllowed)
   const place: Place = { resource, name, subresource, namespace: resource === "namespaces" ? "" : info.namespace }

@@ -27,10 +27,31 @@ const isTooDeep = (body: unknown): boolean => {
   return level.length > 0
 }
 
-/** The parser is loaded for the first body that needs it. */
+/**
+ * The parser is loaded for the first body that needs it. What it does by itself for errors and for keys takes time by
+ * the square of the text's length, in which nobody else would be served.
+ */
 const parseYaml = (text: string): Effect.Effect<unknown, ApiError> =>
   Effect.tryPromise({
-    try: async (): Promise<unknown> => (await import("yaml")).parse(text, { merge: true }),
+    try: async (): Promise<unknown> => {
+      const { isScalar, parseDocument, visit } = await import("yaml")
+      const document = parseDocument(text, { merge: true, prettyErrors: false, uniqueKeys: false, logLevel: "error" })
+      const [error] = document.errors
+      if (error !== undefined) {
+        throw new Error(`line ${text.slice(0, error.pos[0]).split("\n").length}: ${error.message}`)
+      }
+      visit(document, {
+        Map: (_, { items }) => {
+          const keys = new Set<unknown>()
+          for (const { key } of items) {
+            if (!isScalar(key) || key.value === "<<") continue
+            if (keys.has(key.value)) throw new Error(`key ${JSON.stringify(key.value)} already set in map`)
+            keys.add(key.value)
+          }
+        }
+      })
+      return document.toJS()
+    },
     catch: (error) =>
       badRequest(`the object provided is unrecognized: error converting YAML to JSON: yaml: ${reason(error)}`)
   })

@@ -87,6 +87,19 @@ const write = (response: ServerResponse, bytes: Uint8Array): Effect.Effect<void>
     response.write(bytes, () => resume(Effect.void))
   })
 
+/** The API server's own bounds, in characters (`filters/warning.go`): of all together, and of each once that is passed. */
+const warningsLimit = 4096
+const warningLimit = 256
+
+/** `NewWarningHeader` of apimachinery: Node takes the bytes of UTF-8 as the characters of Latin-1. */
+const warningHeader = (text: string): string =>
+  Buffer.from(`299 - ${JSON.stringify(text.replaceAll("\u007f", "?"))}`).toString("latin1")
+
+const warningHeaders = (warnings: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (warnings.reduce((sum, { length }) => sum + length, 0) <= warningsLimit) return warnings.map(warningHeader)
+  return warnings.slice(0, warningsLimit / warningLimit).map((text) => warningHeader(text.slice(0, warningLimit)))
+}
+
 const headersOf = (
   { body, contentType = "application/json", warnings = [] }: Extract<ApiResponse, { readonly _tag: "Json" }>
 ) => {
@@ -95,7 +108,7 @@ const headersOf = (
   const headers = [
     ["content-type", contentType],
     ...(seconds === undefined ? [] : [["retry-after", String(seconds)]]),
-    ...warnings.map((text) => ["warning", `299 - ${JSON.stringify(text)}`])
+    ...warningHeaders(warnings).map((text) => ["warning", text])
   ]
   return headers.flat()
 }
@@ -194,6 +207,10 @@ export const listenServer = Effect.fnUntraced(function*(
         Effect.raceFirst(
           Effect.flatMap(answer(authenticate, api, request), (found) => respond(response, found)),
           closed(response)
+        ).pipe(
+          Effect.catchDefect((defect) =>
+            Effect.andThen(Effect.logError("an answer failed", defect), Effect.sync(() => response.destroy()))
+          )
         )
       )
     })
