@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients that the tests drive, where they are missing: OpenSSH's ssh, scp, sftp and ssh-keygen, its
-# sftp-server (the one that a pod of local processes runs), and util-linux. It asks Debian's package manager, and
+# sftp-server (the one that a pod of local processes runs), util-linux, and kubectl. It asks Debian's package manager, and
 # says what is missing and what would install it where it cannot. Exits 0 when everything is there afterwards.
 set -u
 
@@ -13,6 +13,7 @@ needed=(
   "/usr/lib/openssh/sftp-server openssh-sftp-server"
   "setsid util-linux"
   "unshare util-linux"
+  "kubectl kubernetes-client"
 )
 
 # The places where distributions keep sftp-server, which is in nobody's PATH.

@@ -29,12 +29,12 @@ const parentFolder = Effect.acquireRelease(
 )
 
 /** Another process: the first line that it prints, and its end by SIGKILL. */
-const another = (script: string, argument: string, temporary: string) =>
+const another = (script: URL, argument: string, temporary: string) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly line: string; readonly kill: Effect.Effect<void> }>((resume) => {
       const child = spawn(process.execPath, [
         "--conditions=@kuberun/source",
-        fileURLToPath(new URL(`support/${script}`, import.meta.url)),
+        fileURLToPath(script),
         argument
       ], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, TMPDIR: temporary } })
       const kill = Effect.callback<void>((resume) => {
@@ -52,7 +52,10 @@ const another = (script: string, argument: string, temporary: string) =>
   )
 
 const neighbour = (parent: string) =>
-  Effect.map(another("Neighbour.ts", parent, tmpdir()), ({ kill, line }) => ({ folder: line, kill }))
+  Effect.map(
+    another(new URL("./support/Neighbour.ts", import.meta.url), parent, tmpdir()),
+    ({ kill, line }) => ({ folder: line, kill })
+  )
 
 const gone = (...folders: ReadonlyArray<string>) =>
   Effect.sync(() => folders.filter((folder) => existsSync(folder))).pipe(
@@ -146,7 +149,7 @@ describe("the cluster's folder", () => {
   it.live("of a whole cluster that was killed, claims and all, is removed by the next start of one", () =>
     Effect.gen(function*() {
       const parent = yield* parentFolder
-      const victim = yield* another("Victim.ts", "namespaces", parent)
+      const victim = yield* another(new URL("./support/Victim.ts", import.meta.url), "namespaces", parent)
       const cluster: Minicluster = JSON.parse(victim.line)
       yield* call(cluster, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", {
         body: {
