@@ -35,7 +35,7 @@ export interface Place {
   readonly subresource: string
 }
 
-const isDryRun = Effect.fnUntraced(function*({ query }: ApiRequest) {
+export const isDryRun = Effect.fnUntraced(function*({ query }: ApiRequest) {
   const asked = query.getAll("dryRun")
   const wrong = asked.find((value) => value !== "All" && value !== "")
   if (wrong === undefined) return asked.includes("All")
@@ -253,7 +253,7 @@ const gracePeriod = (object: KubeObject, asked: number | undefined): number => {
 /** `NamespaceLifecycle`. */
 const immortal = new Set(["default", "kube-system", "kube-public"])
 
-const deleteOne = Effect.fnUntraced(
+export const deleteOne = Effect.fnUntraced(
   function*(store: Store, resource: Resource, object: KubeObject, options: DeleteOptions, dryRun: boolean) {
     const { name } = object.metadata
     const named = qualifiedName(resource)
@@ -328,31 +328,3 @@ export const deleteCollection = Effect.fnUntraced(
     })
   }
 )
-
-/** `policy/v1 Eviction`: a deletion that says why (KEP-3329), and would heed a disruption budget if there were any. */
-export const evict = Effect.fnUntraced(function*(store: Store, place: Place, request: ApiRequest) {
-  const { namespace, name } = place
-  const { object } = yield* decodeBody({ group: "policy", version: "v1", kind: "Eviction" }, request)
-  const options = ((object as Sent)["deleteOptions"] ?? {}) as DeleteOptions
-  const pod = yield* store.get("pods", namespace, name)
-  const dryRun = (yield* isDryRun(request)) || (options.dryRun ?? []).includes("All")
-  if (!dryRun && pod.metadata.deletionTimestamp === undefined) {
-    const now = timestamp(yield* Clock.currentTimeMillis)
-    yield* store.update("pods", namespace, name, (current) => ({
-      ...current,
-      status: {
-        ...current.status,
-        conditions: [...(current.status.conditions ?? []), {
-          type: "DisruptionTarget",
-          status: "True" as const,
-          lastProbeTime: null,
-          lastTransitionTime: now,
-          reason: "EvictionByEvictionAPI",
-          message: "Eviction API: evicting"
-        }]
-      }
-    }))
-  }
-  yield* deleteOne(store, "pods", yield* store.get("pods", namespace, name), options, dryRun)
-  return json({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 }, 201)
-})

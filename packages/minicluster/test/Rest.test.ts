@@ -435,17 +435,20 @@ layer(clusterLayer(), { excludeTestServices: true })("a subresource", (it) => {
         metadata: { name: "evicted" },
         ...more
       })
-      yield* runningPod(cluster, podBody("evicted", "trap '' TERM; while :; do sleep 0.1; done"))
+      const pod = yield* runningPod(cluster, podBody("evicted", "trap '' TERM; while :; do sleep 0.1; done"))
       const evict = (more: object) => call(cluster, "POST", `${pods}/evicted/eviction`, { body: body(more) })
       assert.strictEqual((yield* evict({ deleteOptions: { dryRun: ["All"] } })).code, 201)
       assert.isUndefined(at((yield* call(cluster, "GET", `${pods}/evicted`)).body, "metadata", "deletionTimestamp"))
       const wrong = yield* evict({ deleteOptions: { preconditions: { uid: "other" } } })
       assert.deepStrictEqual([wrong.code, textAt(wrong.body, "reason")], [409, "Conflict"])
-      const evicted = yield* evict({ deleteOptions: { gracePeriodSeconds: 600 } })
+      const { body: spared } = yield* call(cluster, "GET", `${pods}/evicted`)
+      assert.isFalse(listAt(spared, "status", "conditions").some((one) => textAt(one, "type") === "DisruptionTarget"))
+      const preconditions = { uid: uidOf(pod), resourceVersion: versionOf({ ...pod, body: spared }) }
+      const evicted = yield* evict({ deleteOptions: { gracePeriodSeconds: 600, preconditions } })
       assert.deepStrictEqual([evicted.code, textAt(evicted.body, "status")], [201, "Success"])
-      const { body: pod } = yield* call(cluster, "GET", `${pods}/evicted`)
-      assert.strictEqual(at(pod, "metadata", "deletionGracePeriodSeconds"), 600)
-      const why = listAt(pod, "status", "conditions").find((one) => textAt(one, "type") === "DisruptionTarget")
+      const { body: going } = yield* call(cluster, "GET", `${pods}/evicted`)
+      assert.strictEqual(at(going, "metadata", "deletionGracePeriodSeconds"), 600)
+      const why = listAt(going, "status", "conditions").find((one) => textAt(one, "type") === "DisruptionTarget")
       assert.deepStrictEqual([textAt(why, "status"), textAt(why, "reason"), textAt(why, "message")], [
         "True",
         "EvictionByEvictionAPI",
