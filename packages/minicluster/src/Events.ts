@@ -68,7 +68,9 @@ export const makeEvents = (store: Store): Events => {
       const name = `${about.metadata.name}.${suffix(millis)}`
       const host = source === "kubelet" ? nodeName : undefined
       known.set(key, { namespace: home, name })
-      yield* Effect.ignore(store.create("events", {
+      // What is told after the namespace has ended has nowhere to be.
+      const place = store.get("namespaces", "", home)
+      const event = store.create("events", {
         apiVersion: "v1",
         kind: "Event",
         metadata: { name, namespace: home, uid: randomUUID(), resourceVersion: "", creationTimestamp: now },
@@ -90,7 +92,8 @@ export const makeEvents = (store: Store): Events => {
         source: { component: source, ...(host === undefined ? {} : { host }) },
         reportingComponent: source,
         reportingInstance: host ?? ""
-      }))
+      })
+      yield* Effect.ignore(Effect.andThen(place, event))
       yield* forgetOldest
     })
   }

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { makeNamespaces } from "../../src/Controllers.ts"
 import { makeEvents } from "../../src/Events.ts"
 import { detectIsolation } from "../../src/Isolation.ts"
 import { makeKubelet } from "../../src/Kubelet.ts"
@@ -61,6 +62,7 @@ export const makeTestNodeWith = Effect.fnUntraced(function*(historyLimit?: numbe
   )
   const store = yield* makeStore(historyLimit)
   const events = makeEvents(store)
+  yield* makeNamespaces(store, "")
   yield* store.create("nodes", makeNode(yield* Clock.currentTimeMillis))
   yield* startScheduler(store, events)
   const kubelet = yield* makeKubelet({

@@ -1,0 +1,21 @@
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { makeNamespaces } from "../src/Controllers.ts"
+import { makeEvents } from "../src/Events.ts"
+import { makeStore } from "../src/Store.ts"
+import { podOf } from "./support/TestNode.ts"
+
+it.effect("the same event again raises its count, others follow in the order of their names, and none outlives its namespace", () =>
+  Effect.gen(function*() {
+    const store = yield* makeStore()
+    yield* makeNamespaces(store, "")
+    const events = makeEvents(store)
+    const pod = podOf("pod", {})
+    yield* events.record(pod, "kubelet", "Normal", "Second", "told first")
+    yield* events.record(pod, "kubelet", "Normal", "First", "told second")
+    yield* events.record(pod, "kubelet", "Normal", "Second", "told first")
+    yield* events.record(podOf("late", {}, "ended"), "kubelet", "Normal", "Killing", "nobody is there to read it")
+    const { items } = yield* store.list("events", undefined)
+    const inOrder = items.toSorted((a, b) => a.metadata.name < b.metadata.name ? -1 : 1)
+    assert.deepStrictEqual(inOrder.map(({ count, reason }) => [reason, count]), [["Second", 2], ["First", 1]])
+  }))
