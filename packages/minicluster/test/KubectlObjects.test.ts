@@ -200,7 +200,9 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
           `Error from server (NotFound): error when replacing "gone.json": configmaps "gone" not found`
         )
         yield* says("delete -f conf.json -f other.json", [`configmap "conf" deleted`, `configmap "other" deleted`])
-        // The environment's warning that it lacks the annotation is kubectl's own.
+        write("kustomization.yaml", "namePrefix: my-\nresources: [other.json]\n")
+        yield* says("apply -k .", "configmap/my-other created")
+        yield* says("delete -k .", `configmap "my-other" deleted`)
         yield* says("create cm plain", "configmap/plain created")
         write("plain.json", configMap("plain", { a: "1" }))
         const applied = yield* run("apply -f plain.json")
@@ -351,7 +353,13 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
 
     it.effect("judges who may what", () =>
       Effect.gen(function*() {
-        const { fails, says } = yield* Kubectl
+        const { fails, says, write } = yield* Kubectl
+        write("viewer.json", {
+          apiVersion: "rbac.authorization.k8s.io/v1",
+          kind: "Role",
+          metadata: { name: "viewer", namespace: "default" },
+          rules: [{ apiGroups: [""], resources: ["pods"], verbs: ["get"] }]
+        })
         yield* together(
           says("auth whoami", [
             "ATTRIBUTE  VALUE",
@@ -359,6 +367,7 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
             "Groups  [system:masters system:authenticated]"
           ]),
           says("auth can-i create pods", "yes"),
+          says("auth reconcile -f viewer.json", "role.rbac.authorization.k8s.io/viewer reconciled"),
           says("auth can-i '*' '*'", "yes"),
           Effect.map(Effect.flatMap(Kubectl, ({ run }) => run("auth can-i delete pods --as=nobody")), ({ code, out }) =>
             assert.deepStrictEqual([code, out], [1, "no\n"])),

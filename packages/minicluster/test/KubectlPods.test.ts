@@ -169,6 +169,8 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
           fails("logs none", /pods "none" not found/),
           says("wait --for=jsonpath={.status.phase}=Running pod/count --timeout=30s", "pod/count condition met")
         )
+        const all = yield* follow("logs -f -l app=web --all-containers --prefix --tail=1")
+        yield* all.until(/^(\[pod\/web\/main\] hello\n|\[pod\/web\/side\] from the side\n){2}$/)
         const followed = yield* follow("logs -f count --tail=2")
         yield* followed.until(/^2\n3\n$/)
         yield* says("attach -i -q count", /4\n/, { input: "4\n" })
@@ -316,6 +318,7 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
     it.effect("keeps pods from a cordoned node, and drains it", () =>
       Effect.gen(function*() {
         const { run, says } = yield* Kubectl
+        yield* Effect.addFinalizer(() => run("uncordon minicluster"))
         yield* says("cordon minicluster", "node/minicluster cordoned")
         yield* says("cordon minicluster", "node/minicluster already cordoned")
         yield* says("get nodes", /^minicluster +Ready,SchedulingDisabled +<none> /m)

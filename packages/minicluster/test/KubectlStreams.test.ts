@@ -262,6 +262,30 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         )
       }))
 
+    it.effect("debug -it gives a terminal beside the processes of a container", () =>
+      Effect.gen(function*() {
+        const { inTerminal } = yield* Kubectl
+        const debug = "debug -it web --profile=general --image=busybox --target=main --container=look -- sh -i"
+        const shell = yield* inTerminal(debug)
+        yield* shell.until(/try pressing enter\./)
+        yield* shell.type("\r")
+        yield* shell.until(/[#$] /)
+        yield* shell.type("tr '\\0' ' ' </proc/1/cmdline; exit 0\r")
+        const { code, text } = yield* shell.end
+        assert.match(text, /sh -c trap 'exit 0' TERM; echo hello;/)
+        assert.strictEqual(code, 0)
+      }))
+
+    it.effect("proxy opens the API to whoever asks on the loopback", () =>
+      Effect.gen(function*() {
+        const { follow } = yield* Kubectl
+        const proxy = yield* follow("proxy --port=0")
+        const said = yield* proxy.until(/Starting to serve on 127\.0\.0\.1:\d+\n/)
+        const port = /:(\d+)\n/.exec(said)?.[1] ?? ""
+        assert.match(yield* fetchText(port, "/api/v1/namespaces/default/pods/web"), /"name":"web"/)
+        assert.match(yield* fetchText(port, "/api/v1/namespaces/default/pods/none"), /"reason":"NotFound"/)
+      }))
+
     it.effect("run -i --rm and run -it --rm start a pod, give its output and its code, and leave nothing", () =>
       Effect.gen(function*() {
         const { inTerminal, run, says } = yield* Kubectl

@@ -33,8 +33,6 @@ export interface Running {
   readonly until: (pattern: RegExp) => Effect.Effect<string>
   readonly type: (text: string) => Effect.Effect<void>
   readonly end: Effect.Effect<Outcome>
-  /** Ctrl-C, and the end. */
-  readonly stop: Effect.Effect<Outcome>
 }
 
 /** A kubectl in a terminal. */
@@ -138,8 +136,7 @@ const makeKubectl = Effect.gen(function*() {
             return said()
           }),
         type: (text) => Effect.sync(() => child.stdin.write(text)),
-        end,
-        stop: Effect.andThen(Effect.sync(() => child.kill("SIGINT")), end)
+        end
       }
     }),
     /** In a terminal of 100 columns and 30 rows. */
