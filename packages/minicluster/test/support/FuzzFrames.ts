@@ -9,7 +9,7 @@ export interface FuzzConnection {
   readonly what: string
   readonly head: Buffer
   readonly pieces: ReadonlyArray<Buffer>
-  /** Whether the pieces wait for an answer to the head. */
+  /** Whether the pieces wait for an answer to the head, which has to be a whole one then. */
   readonly waits: boolean
 }
 
@@ -40,9 +40,11 @@ const streams = ["exec", "attach", "portforward"] as const
 
 const pathTo = (dice: Dice, { pod }: Target, stream: string) => `${pod}/${stream}?${querySets(dice, stream)}`
 
-const head = (dice: Dice, lines: ReadonlyArray<string>): Buffer => {
+const headOf = (dice: Dice, lines: ReadonlyArray<string>): Pick<FuzzConnection, "head" | "waits"> => {
   const bytes = Buffer.from(`${lines.join("\r\n")}\r\n\r\n`)
-  return dice.chance(0.06) ? mutateBytes(dice, bytes, 1) : bytes
+  return dice.chance(0.06)
+    ? { head: mutateBytes(dice, bytes, 1), waits: false }
+    : { head: bytes, waits: dice.chance(0.8) }
 }
 
 /** RFC 6455 §5.2. */
@@ -89,9 +91,9 @@ const webSocketPiece = (dice: Dice): Buffer =>
     () => webSocketFrame(dice, 0, dice.bytes(dice.int(10))),
     () => webSocketFrame(dice, 9, dice.bytes(dice.pick([0, 125, 126]))),
     () => webSocketFrame(dice, 10, dice.bytes(3)),
-    () => dice.chance(0.3) ? webSocketFrame(dice, 8, dice.bytes(dice.pick([0, 1, 2, 40]))) : Buffer.alloc(0),
-    () => dice.chance(0.3) ? webSocketFrame(dice, dice.int(16), dice.bytes(9)) : Buffer.alloc(0),
-    () => dice.chance(0.3) ? mutateBytes(dice, webSocketFrame(dice, 2, channelMessage(dice)), 2) : Buffer.alloc(0)
+    () => dice.chance(0.3) ? webSocketFrame(dice, 8, dice.bytes(dice.pick([0, 1, 2, 40]))) : webSocketPiece(dice),
+    () => dice.chance(0.3) ? webSocketFrame(dice, dice.int(16), dice.bytes(9)) : webSocketPiece(dice),
+    () => dice.chance(0.3) ? mutateBytes(dice, webSocketFrame(dice, 2, channelMessage(dice)), 2) : webSocketPiece(dice)
   ])()
 
 const webSocketProtocols = {
@@ -108,7 +110,7 @@ export const fuzzWebSocket = Effect.fnUntraced(function*(dice: Dice, target: Tar
   const tunnel = protocol.startsWith("SPDY") ? yield* spdyPieces(dice, stream, frames) : undefined
   return {
     what: `WebSocket ${stream} ${protocol}`,
-    head: head(dice, [
+    ...headOf(dice, [
       `GET ${pathTo(dice, target, stream)} HTTP/1.1`,
       "Host: x",
       `Authorization: ${target.authorization}`,
@@ -119,8 +121,7 @@ export const fuzzWebSocket = Effect.fnUntraced(function*(dice: Dice, target: Tar
       ...(dice.chance(0.98) ? [`Sec-WebSocket-Protocol: ${protocol}`] : [])
     ]),
     pieces: tunnel?.map((piece) => webSocketFrame(dice, 2, piece)) ??
-      Array.from({ length: frames }, () => webSocketPiece(dice)),
-    waits: dice.chance(0.8)
+      Array.from({ length: frames }, () => webSocketPiece(dice))
   } satisfies FuzzConnection
 })
 
@@ -177,7 +178,7 @@ export const fuzzSpdy = Effect.fnUntraced(function*(dice: Dice, target: Target, 
     : dice.pick(["", "x", "v1.channel.k8s.io,v4.channel.k8s.io"])
   return {
     what: `SPDY ${stream} ${protocol}`,
-    head: head(dice, [
+    ...headOf(dice, [
       `${dice.chance(0.9) ? "POST" : dice.pick(["GET", "PUT"])} ${pathTo(dice, target, stream)} HTTP/1.1`,
       "Host: x",
       `Authorization: ${target.authorization}`,
@@ -186,8 +187,7 @@ export const fuzzSpdy = Effect.fnUntraced(function*(dice: Dice, target: Target, 
       ...(dice.chance(0.98) ? [`X-Stream-Protocol-Version: ${protocol}`] : []),
       ...(dice.chance(0.1) ? [`Content-Length: ${dice.pick([0, 5, -1])}`] : [])
     ]),
-    pieces: yield* spdyPieces(dice, stream, frames),
-    waits: dice.chance(0.8)
+    pieces: yield* spdyPieces(dice, stream, frames)
   } satisfies FuzzConnection
 })
 

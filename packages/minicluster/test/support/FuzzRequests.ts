@@ -257,8 +257,15 @@ const queryOf = (dice: Dice): string =>
     }`
   }).join("&")
 
+interface Subject {
+  readonly method: string
+  readonly path: string
+  readonly body: unknown
+  readonly type?: string
+}
+
 /** What a request is about, before anything is done to it. */
-const subject = (dice: Dice): { readonly method: string; readonly path: string; readonly body: unknown } => {
+const subject = (dice: Dice): Subject => {
   const resource: Resource = dice.chance(0.3) ? "pods" : dice.pick(resources)
   const type = resourceTypes[resource]
   const collection = pathOf(resource, dice.pick(fuzzNamespaces))
@@ -267,31 +274,40 @@ const subject = (dice: Dice): { readonly method: string; readonly path: string; 
   const content = resource === "pods" ? dice.pick([richPod, smallPod]) : samples[resource]
   const object = { ...named, ...content, metadata: { ...(content === richPod ? richPod.metadata : {}), name } }
   const one = `${collection}/${name}`
+  const patch = dice.pick(Object.keys(patches) as ReadonlyArray<keyof typeof patches>)
   const review = dice.pick(Object.keys(reviews) as ReadonlyArray<keyof typeof reviews>)
-  return dice.pick<() => { readonly method: string; readonly path: string; readonly body: unknown }>([
-    () => ({ method: "POST", path: collection, body: object }),
-    () => ({ method: "POST", path: collection, body: { ...object, metadata: { name } } }),
+  const status = { phase: "Running", conditions: [{ type: "Ready", status: "True" }] }
+  const create = (): Subject => ({ method: "POST", path: collection, body: object })
+  const change = (): Subject => ({ method: "PATCH", path: one, body: patches[patch], type: patch })
+  return dice.pick<() => Subject>([
+    create,
+    create,
+    create,
+    create,
+    change,
+    change,
+    change,
     () => ({ method: "PUT", path: one, body: object }),
-    () => ({ method: "PATCH", path: one, body: dice.pick(Object.values(patches)) }),
+    () => ({ method: "PUT", path: one, body: object }),
     () => ({ method: "DELETE", path: one, body: dice.chance(0.5) ? undefined : deletion }),
-    () => ({ method: "DELETE", path: one, body: undefined }),
-    () => ({ method: "DELETE", path: collection, body: undefined }),
+    // What every pod needs stays.
+    () => ({
+      method: "DELETE",
+      path: dice.chance(0.1) && !["serviceaccounts", "configmaps"].includes(resource) ? collection : one,
+      body: undefined
+    }),
     () => ({ method: "GET", path: one, body: undefined }),
     () => ({ method: "GET", path: collection, body: undefined }),
     () => ({ method: "GET", path: collection.replace(/\/namespaces\/[^/]+/, ""), body: undefined }),
     () => ({ method: "GET", path: `${one}/log`, body: undefined }),
-    () => ({
-      method: dice.pick(["PUT", "PATCH", "GET"]),
-      path: `${one}/status`,
-      body: { ...object, status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] } }
-    }),
+    () => ({ method: dice.pick(["PUT", "PATCH", "GET"]), path: `${one}/status`, body: { ...object, status } }),
     () => ({
       method: dice.pick(["PUT", "PATCH"]),
-      path: `${one}/ephemeralcontainers`,
-      body: { ...object, ...ephemeral }
+      path: `${pathOf("pods")}/${name}/ephemeralcontainers`,
+      body: { metadata: { name }, ...ephemeral }
     }),
-    () => ({ method: "POST", path: `${one}/eviction`, body: eviction }),
-    () => ({ method: "POST", path: `${one}/token`, body: tokenRequest }),
+    () => ({ method: "POST", path: `${pathOf("pods")}/${name}/eviction`, body: eviction }),
+    () => ({ method: "POST", path: `${pathOf("serviceaccounts")}/default/token`, body: tokenRequest }),
     () => ({
       method: "POST",
       path: `/apis/${groupVersion(reviewTypes[review])}/${review}`,
@@ -301,12 +317,18 @@ const subject = (dice: Dice): { readonly method: string; readonly path: string; 
   ])()
 }
 
-const bodyOf = (dice: Dice, method: string, value: unknown): readonly [Buffer | undefined, string] => {
-  const patchType = dice.pick(Object.keys(patches))
-  const json = method === "PATCH" ? patchType : "application/json"
+const bodyOf = (
+  dice: Dice,
+  method: string,
+  { body: value, type }: Subject
+): readonly [Buffer | undefined, string] => {
+  const json = type ?? (method === "PATCH" ? dice.pick(Object.keys(patches)) : "application/json")
   if (value === undefined && dice.chance(0.95)) return [undefined, json]
   return dice.pick<() => readonly [Buffer, string]>([
-    () => [Buffer.from(JSON.stringify(harmless(value)) ?? ""), json],
+    ...Array.from({ length: 4 }, () => (): readonly [Buffer, string] => [
+      Buffer.from(JSON.stringify(harmless(value)) ?? ""),
+      json
+    ]),
     ...Array.from({ length: 7 }, () => (): readonly [Buffer, string] => [
       Buffer.from(JSON.stringify(harmless(mutateJson(dice, value ?? {}, 1 + dice.int(4)))) ?? ""),
       json
@@ -338,7 +360,7 @@ export const fuzzRequest = (dice: Dice): FuzzRequest => {
   const method = dice.chance(0.04)
     ? dice.pick(["HEAD", "OPTIONS", "TRACE", "GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"])
     : about.method
-  const [bytes, type] = bodyOf(dice, method, about.body)
+  const [bytes, type] = bodyOf(dice, method, about)
   const parts = about.path.split("/")
   if (dice.chance(0.12)) parts[dice.int(parts.length)] = urlText(dice, dice.pick(oddTexts))
   if (dice.chance(0.03)) {
