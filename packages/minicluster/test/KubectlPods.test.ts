@@ -3,18 +3,6 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { hasKubectl, Kubectl, tidy, together, webPod } from "./support/Kubectl.ts"
 
-/** What the scheduler and the kubelet tell of a pod of two containers, whose image is there for the second. */
-const toldOfWeb = [
-  "Successfully assigned default/web to minicluster",
-  `Pulling image "busybox:1.36"`,
-  /^Successfully pulled image "busybox:1\.36" in \S+ \(\S+ including waiting\)\. Image size: \d+ bytes\.$/,
-  "Created container: main",
-  "Started container main",
-  `Container image "busybox:1.36" already present on machine`,
-  "Created container: side",
-  "Started container side"
-]
-
 describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
   layer(Kubectl.layer, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
     it.effect("shows a pod in each of its forms", () =>
@@ -65,7 +53,7 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         )
       }))
 
-    it.effect("describes a pod and its node", () =>
+    it.effect("describes a pod", () =>
       Effect.gen(function*() {
         const { says } = yield* Kubectl
         const text = tidy(yield* says("describe pod web", /^Name: +web\n/))
@@ -82,113 +70,6 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
             "\nEvents:\n  Type  Reason  Age  From  Message\n  ----  ------  ----  ----  -------\n  Normal  Scheduled  Ns"
           ]
         ) assert.include(text, part)
-        const renewed =
-          /^Lease:\n {2}HolderIdentity: +minicluster\n {2}AcquireTime: +<unset>\n {2}RenewTime: +\w{3}, \d/m
-        yield* says("describe node minicluster", renewed)
-        yield* says("get lease -n kube-node-lease", ["NAME  HOLDER  AGE", "minicluster  minicluster  Ns"])
-        const node = tidy(yield* says("describe node minicluster", /^Name: +minicluster\n/))
-        for (
-          const part of [
-            "\nRoles:  <none>\nLabels:  ",
-            "kubernetes.io/hostname=minicluster\n",
-            "\nTaints:  <none>\nUnschedulable:  false\n",
-            "  Ready  True  ",
-            "\nAddresses:\n  InternalIP:  127.0.0.1\n  Hostname:  minicluster\nCapacity:\n  cpu:  ",
-            "\n  Kubelet Version:  v1.32.0\n",
-            "  default  web  10m (0%)  0 (0%)  16Mi (0%)  0 (0%)  Ns\n"
-          ]
-        ) assert.include(node, part)
-      }))
-
-    it.effect("tells a pod's events in their order", () =>
-      Effect.gen(function*() {
-        const { fails, run, says } = yield* Kubectl
-        const { out } = yield* run(
-          "get events -o jsonpath='{range .items[*]}{.message}{\"\\n\"}{end}' --field-selector=involvedObject.name=web"
-        )
-        const messages = out.trim().split("\n")
-        assert.strictEqual(messages.length, toldOfWeb.length, out)
-        toldOfWeb.forEach((message, index) =>
-          typeof message === "string"
-            ? assert.strictEqual(messages[index], message)
-            : assert.match(messages[index] ?? "", message)
-        )
-        yield* together(
-          says(
-            "get events",
-            /^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n\d+s +Normal +Scheduled +pod\/web +Successfully assigned default\/web to minicluster\n\d+s +Normal +Pulling +pod\/web +Pulling image "busybox:1.36"\n/
-          ),
-          says(
-            "get events -o wide",
-            /^LAST SEEN +TYPE +REASON +OBJECT +SUBOBJECT +SOURCE +MESSAGE +FIRST SEEN +COUNT +NAME\n[^]*spec.containers\{main\} +kubelet, minicluster +Pulling/
-          ),
-          says(
-            "events",
-            /^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n[^]*Normal +Started +Pod\/web +Started container side\n/
-          ),
-          says("events --for pod/web --types=Normal --no-headers", /^([^\n]*\bPod\/web\b[^\n]*\n){8}$/),
-          fails("events --types=Warning", "No events found in default namespace.", 0)
-        )
-      }))
-
-    it.effect("reads logs: followed, in part, with times, of one container and of all", () =>
-      Effect.gen(function*() {
-        const { fails, follow, run, says, write } = yield* Kubectl
-        const chosen = `Defaulted container "main" out of: main, side\n`
-        assert.deepStrictEqual(yield* run("logs web"), { code: 0, out: "hello\n", err: chosen })
-        write(
-          "count.json",
-          webPod("count", {}, {
-            restartPolicy: "Never",
-            containers: [{
-              name: "main",
-              image: "busybox",
-              command: ["sh", "-c", "seq 3; read line; echo $line; exit 3"],
-              stdin: true
-            }]
-          })
-        )
-        yield* says("create -f count.json", "pod/count created")
-        yield* together(
-          says("logs web -c side", "from the side"),
-          // kubectl reads its containers in no order.
-          says(
-            "logs web --all-containers --prefix",
-            /^(\[pod\/web\/main\] hello\n|\[pod\/web\/side\] from the side\n){2}$/
-          ),
-          says("logs -l app=web --all-containers --tail=-1", /^(hello\nfrom the side|from the side\nhello)\n$/),
-          says("logs web -c main --timestamps", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z hello\n$/),
-          says("logs web -c main --since=1h", "hello"),
-          says("logs web -c main --since-time=2001-01-01T00:00:00Z", "hello"),
-          says("logs web -c main --limit-bytes=3", "hel"),
-          fails("logs web -c none", "error: container none is not valid for pod web"),
-          fails(
-            "logs web -c main --previous",
-            `Error from server (BadRequest): previous terminated container "main" in pod "web" not found`
-          ),
-          fails("logs none", /pods "none" not found/),
-          says("wait --for=jsonpath={.status.phase}=Running pod/count --timeout=30s", "pod/count condition met")
-        )
-        const all = yield* follow("logs -f -l app=web --all-containers --prefix --tail=1")
-        yield* all.until(/^(\[pod\/web\/main\] hello\n|\[pod\/web\/side\] from the side\n){2}$/)
-        const followed = yield* follow("logs -f count --tail=2")
-        yield* followed.until(/^2\n3\n$/)
-        yield* says("attach -i -q count", /4\n/, { input: "4\n" })
-        assert.deepStrictEqual(yield* followed.end, { code: 0, out: "2\n3\n4\n", err: "" })
-        yield* says("get pod count", ["NAME  READY  STATUS  RESTARTS  AGE", "count  0/1  Error  0  Ns"])
-        yield* says("get pod count -o jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "3")
-        yield* says("run crash --image=kuberun.test/crash", "pod/crash created")
-        yield* says(
-          "wait --for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff pod/crash --timeout=30s",
-          "pod/crash condition met"
-        )
-        yield* says("logs crash --previous", "kuberun.test/crash exits with 1")
-        yield* says(
-          "events --for pod/crash --types=Warning",
-          /BackOff +Pod\/crash +Back-off restarting failed container crash in pod crash_default\(/
-        )
-        yield* says("get pod crash", /^crash +0\/1 +CrashLoopBackOff +1 \(\d+s ago\) +\d+s\n/m)
-        yield* says("delete pod count crash --now", [`pod "count" deleted`, `pod "crash" deleted`])
       }))
 
     it.effect("labels, annotates and patches a pod in each type, and its status", () =>
@@ -313,68 +194,6 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         yield* says("delete pods --all -n kube-system --now", [`pod "first" deleted`, `pod "second" deleted`])
         const none = yield* run("delete pods --all -n kube-system")
         assert.deepStrictEqual(none, { code: 0, out: "No resources found\n", err: "" })
-      }))
-
-    it.effect("keeps pods from a cordoned node, and drains it", () =>
-      Effect.gen(function*() {
-        const { run, says } = yield* Kubectl
-        yield* Effect.addFinalizer(() => run("uncordon minicluster"))
-        yield* says("cordon minicluster", "node/minicluster cordoned")
-        yield* says("cordon minicluster", "node/minicluster already cordoned")
-        yield* says("get nodes", /^minicluster +Ready,SchedulingDisabled +<none> /m)
-        yield* says("run waits --image=busybox", "pod/waits created")
-        yield* says(
-          "wait --for=jsonpath='{.status.conditions[?(@.type==\"PodScheduled\")].reason}'=Unschedulable pod/waits --timeout=30s",
-          "pod/waits condition met"
-        )
-        yield* says(
-          "events --for pod/waits",
-          /Warning +FailedScheduling +Pod\/waits +0\/1 nodes are available: 1 node\(s\) were unschedulable\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.\n/
-        )
-        yield* says("get pod waits -o wide --no-headers", "waits  0/1  Pending  0  Ns  <none>  <none>  <none>  <none>")
-        yield* says("uncordon minicluster", "node/minicluster uncordoned")
-        yield* says("wait --for=condition=Ready pod/waits --timeout=30s", "pod/waits condition met")
-        yield* says("taint nodes minicluster a=b:NoSchedule", "node/minicluster tainted")
-        yield* says("describe node minicluster", /^Taints: +a=b:NoSchedule$/m)
-        yield* says("taint nodes minicluster a-", "node/minicluster untainted")
-        const drained = yield* run("drain minicluster --force --grace-period=1 --pod-selector=run=waits")
-        assert.strictEqual(drained.code, 0, drained.err)
-        assert.match(
-          drained.out,
-          /^node\/minicluster cordoned\nevicting pod default\/waits\npod\/waits evicted\nnode\/minicluster drained\n$/
-        )
-        yield* says("uncordon minicluster", "node/minicluster uncordoned")
-      }))
-
-    it.effect("debugs a pod beside its processes, by a copy, and by a pod on the node", () =>
-      Effect.gen(function*() {
-        const { run, says } = yield* Kubectl
-        const target = "debug web --profile=general --image=busybox --target=main"
-        yield* run(`${target} -c look -- sh -c 'echo $(tr "\\0" " " </proc/1/cmdline)'`)
-        yield* says(
-          "wait --for=jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.reason}=Completed pod/web --timeout=30s",
-          "pod/web condition met"
-        )
-        yield* says("logs web -c look", /sh -c trap 'exit 0' TERM; echo hello;/)
-        yield* says(
-          "describe pod web",
-          /^Ephemeral Containers:\n  look:\n[^]*State: +Terminated\n +Reason: +Completed\n +Exit Code: +0\n/m
-        )
-        yield* says(
-          "get pod web -o jsonpath='{.spec.ephemeralContainers[*].name} {.spec.ephemeralContainers[0].targetContainerName}'",
-          "look main"
-        )
-        const asked = yield* run(`${target} -i -q -c answer -- sh -c 'read line; echo got $line'`, { input: "this\n" })
-        assert.include(asked.out, "got this\n")
-        yield* run("debug web --profile=general --image=busybox --copy-to=copy --container=extra -- sleep 60")
-        yield* says("wait --for=condition=Ready pod/copy --timeout=30s", "pod/copy condition met")
-        yield* says("get pod copy -o jsonpath={.spec.containers[*].name}", "main side extra")
-        const node = yield* run("debug node/minicluster --profile=general --image=busybox -- true")
-        assert.match(
-          node.out + node.err,
-          /Creating debugging pod node-debugger-minicluster-\w{5} with container debugger on node minicluster\.\n/
-        )
-        yield* says("delete pod copy --now", `pod "copy" deleted`)
       }))
   })
 })
