@@ -3,8 +3,9 @@
  *
  * ECDSA P-256, because a key takes a millisecond where RSA takes a second.
  */
-// Types only: the library itself must not load before its polyfill has.
-import type { Extension } from "@peculiar/x509"
+// The polyfill must be there before the library is: its decorators look for it while loading.
+import "reflect-metadata"
+import * as x509 from "@peculiar/x509"
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
 import { randomBytes, webcrypto } from "node:crypto"
@@ -36,9 +37,6 @@ const clockSkew = day
  */
 export const makeCertificates = (host: string): Effect.Effect<Certificates> =>
   Effect.promise(async () => {
-    // The polyfill must be there before the library is: its own decorators look for it while loading.
-    await import("reflect-metadata")
-    const x509 = await import("@peculiar/x509")
     x509.cryptoProvider.set(webcrypto)
     const newKeys = () => webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])
     const [authorityKeys, serverKeys] = await Promise.all([newKeys(), newKeys()])
@@ -59,7 +57,7 @@ export const makeCertificates = (host: string): Effect.Effect<Certificates> =>
     const issue = async (
       keys: webcrypto.CryptoKeyPair,
       subject: ReadonlyArray<readonly [type: string, text: string]>,
-      extensions: ReadonlyArray<Extension>
+      extensions: ReadonlyArray<x509.Extension>
     ): Promise<KeyPair> => {
       const certificate = await x509.X509CertificateGenerator.create({
         // As JSON and not as text, so that no letter of a name is taken for syntax.

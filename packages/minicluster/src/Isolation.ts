@@ -183,8 +183,12 @@ const succeeds = (command: Command): Effect.Effect<boolean> =>
     execFile(command.file, command.args, options, (error) => resume(Effect.succeed(error === null)))
   })
 
+/** What this machine was found to allow: it goes on to, and the next cluster of this process need not try it. */
+let found: Isolation | undefined
+
 /** Tries what the machine allows by running a shell in it. Takes some 20 ms. */
 export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boolean) {
+  if (mayUseNamespaces && found !== undefined) return found
   const tools: Tools = yield* Effect.all({ sh: find("sh"), mkfifo: find("mkfifo"), grep: find("grep") })
   const namespaceTools = yield* Effect.all({
     setpriv: find("setpriv"),
@@ -211,6 +215,7 @@ export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boo
         args: ["--pdeathsig", "KILL", tools.sh, "-c", `exec "$@" 3>&1 4>&2`, "sh", ...trial.args.slice(2)]
       })
     ) {
+      found = isolation
       return isolation
     }
   }

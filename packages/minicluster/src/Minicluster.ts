@@ -55,7 +55,7 @@ export interface Minicluster {
 }
 
 /**
- * Starts a cluster; some 150 ms for the first, less for the next. Closing the scope ends everything: the server, the
+ * Starts a cluster: some 70 ms for the first of a process, 15 for the next. Closing the scope ends everything: the server, the
  * pods, each of their processes, their folders. The processes end too when this one is killed.
  */
 export const make = (options: MiniclusterOptions = {}): Effect.Effect<Minicluster, MiniclusterError, Scope.Scope> =>
@@ -79,8 +79,8 @@ export const makeWith = (
     const orFail = <A, R>(effect: Effect.Effect<A, { readonly message: string }, R>) =>
       Effect.mapError(effect, ({ message }) => new MiniclusterError({ message }))
     const faults = yield* orFail(makeFaults(options.faults))
-    const directory = yield* orFail(makeDirectory(options.directory))
-    const [certificates, isolation] = yield* Effect.all([
+    const [directory, certificates, isolation] = yield* Effect.all([
+      orFail(makeDirectory(options.directory)),
       makeCertificates(host),
       Effect.mapError(detectIsolation(limits.withoutNamespaces !== true), ({ message }) =>
         new MiniclusterError({ message: `This machine lacks a program that every pod needs: ${message}.` }))
