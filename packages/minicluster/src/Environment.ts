@@ -79,7 +79,8 @@ export const resolveEnvironment = Effect.fnUntraced(
     base: Variables
   ): Effect.fn.Return<Record<string, string>, ConfigError> {
     const { name: podName, namespace = "" } = pod.metadata
-    const result: Record<string, string> = {}
+    // Without a prototype, whose names a variable may have.
+    const result: Record<string, string> = Object.create(null)
     for (const { configMapRef, prefix = "", secretRef } of spec.envFrom ?? []) {
       const ref = configMapRef ?? secretRef
       if (ref === undefined) continue
@@ -89,7 +90,8 @@ export const resolveEnvironment = Effect.fnUntraced(
       }
     }
     const keyed = Effect.fnUntraced(function*(kind: "configmap" | "secret", ref: KeySelector) {
-      const value = (yield* textsOf(store, namespace, kind, ref))?.[ref.key]
+      const texts = (yield* textsOf(store, namespace, kind, ref)) ?? {}
+      const value = Object.hasOwn(texts, ref.key) ? texts[ref.key] : undefined
       if (value !== undefined || ref.optional === true) return value
       const called = kind === "secret" ? "Secret" : "ConfigMap"
       return yield* new ConfigError({ message: `couldn't find key ${ref.key} in ${called} ${namespace}/${ref.name}` })

@@ -5,13 +5,12 @@ import { type Kubelet } from "./Kubelet.ts"
 import { type Pod } from "./Objects.ts"
 import { containerOf } from "./PodLog.ts"
 import { type TerminalSize } from "./Pty.ts"
+import { flag } from "./RequestPath.ts"
 import { type ApiError, badRequest } from "./Status.ts"
 import { type Store } from "./Store.ts"
 
 /** The size of a terminal whose client has said none yet. */
 const defaultSize: TerminalSize = { width: 80, height: 24 }
-
-const flag = (query: URLSearchParams, name: string): boolean => ["1", "true"].includes(query.get(name) ?? "")
 
 /** What the pod and the query have in common for both; refuses what the API server refuses before the upgrade. */
 const admit = Effect.fnUntraced(function*(store: Store, namespace: string, name: string, query: URLSearchParams) {

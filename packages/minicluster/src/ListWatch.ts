@@ -4,8 +4,9 @@ import { randomBytes } from "node:crypto"
 import { type ApiRequest, type ApiResponse, json } from "./Http.ts"
 import { type KubeObject } from "./Objects.ts"
 import { groupVersion, type Resource, resourceTypes } from "./Resources.ts"
+import * as Rule from "./Rules.ts"
 import { fieldSelector, labelSelector, type Selector } from "./Selectors.ts"
-import { type ApiError, badRequest, expired } from "./Status.ts"
+import { type ApiError, badRequest, expired, invalid, notYet } from "./Status.ts"
 import { type Store } from "./Store.ts"
 import { table, wantsTable } from "./Table.ts"
 
@@ -44,6 +45,31 @@ export const selectorOf = (resource: Resource, namespace: string | undefined, qu
       selectors.every((select) => select(object))
   )
 
+const matches = ["Exact", "NotOlderThan", ""]
+
+/** `ValidateListOptions` of a list that is no watch. */
+const checkOptions = (query: URLSearchParams): Effect.Effect<void, ApiError> => {
+  const match = query.get("resourceVersionMatch") ?? ""
+  const version = query.get("resourceVersion") ?? ""
+  const at = "resourceVersionMatch"
+  const causes = [
+    ...Rule.when(
+      match !== "" && version === "",
+      Rule.forbidden(at, `${at} is forbidden unless resourceVersion is provided`)
+    ),
+    ...Rule.when(!matches.includes(match), Rule.unsupported(at, match, matches)),
+    ...Rule.when(
+      match === "Exact" && version === "0",
+      Rule.forbidden(at, `${at} "exact" is forbidden for resourceVersion "0"`)
+    ),
+    ...Rule.when(
+      query.has("sendInitialEvents"),
+      Rule.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+    )
+  ]
+  return causes.length === 0 ? Effect.void : Effect.fail(invalid("ListOptions.meta.k8s.io", "", causes))
+}
+
 /** The rest of a list that was asked for in pieces, as it was when the first piece was given. */
 interface Rest {
   readonly version: number
@@ -81,11 +107,13 @@ export const makeLists = (store: Store): Lists => {
 
   const start = Effect.fnUntraced(function*(resource: Resource, namespace: string | undefined, query: URLSearchParams) {
     const select = yield* selectorOf(resource, namespace, query)
+    yield* checkOptions(query)
     const { items, version } = yield* store.list(resource, namespace)
     const asked = query.get("resourceVersion") ?? ""
     if (!/^\d*$/.test(asked)) {
       return yield* badRequest(`resourceVersion: Invalid value: "${asked}": strconv.ParseUint: invalid syntax`)
     }
+    if (Number(asked) > version) return yield* notYet(Number(asked), version)
     if (query.get("resourceVersionMatch") === "Exact" && Number(asked) !== version) {
       return yield* expired(`The provided resource version is unavailable: ${asked} (${version})`)
     }

@@ -80,15 +80,16 @@ const giveAccount = Effect.fnUntraced(function*(store: Store, pod: Pod) {
   return { ...pod, spec: (spec.automountServiceAccountToken ?? mounts) === false ? lent : withToken(lent) }
 })
 
-const priorities: Readonly<Record<string, number>> = {
-  "system-cluster-critical": 2_000_000_000,
-  "system-node-critical": 2_000_001_000
-}
+const priorities = new Map([
+  ["", 0],
+  ["system-cluster-critical", 2_000_000_000],
+  ["system-node-critical", 2_000_001_000]
+])
 
 /** `Priority`: the class says the number, and there are no classes but those that every cluster has. */
 const givePriority = (pod: Pod): Effect.Effect<Pod, ApiError> => {
   const className = textOf(fieldsOf(pod.spec)["priorityClassName"])
-  const priority = className === "" ? 0 : priorities[className]
+  const priority = priorities.get(className)
   const refuse = (what: string) => Effect.fail(forbidden("pods", pod.metadata.name, what))
   if (priority === undefined) return refuse(`no PriorityClass with name ${className} was found`)
   const given = pod.spec.priority ?? priority

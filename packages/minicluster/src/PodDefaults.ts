@@ -108,6 +108,15 @@ const tolerations = (list: unknown): ReadonlyArray<unknown> => {
   ]
 }
 
+const containerStatuses = each((one) => filled(one, { state: {}, lastState: {} }))
+/** Go's structs are there however little is said of them. */
+const statusOf = (value: unknown) =>
+  within(value, {
+    initContainerStatuses: containerStatuses,
+    containerStatuses,
+    ephemeralContainerStatuses: containerStatuses
+  })
+
 /** The status is the server's from the first: what a client sends of it counts for nothing. */
 export const podDefaults = (pod: Fields, isNew: boolean): Fields => {
   const given = fieldsOf(pod["spec"])
@@ -141,5 +150,5 @@ export const podDefaults = (pod: Fields, isNew: boolean): Fields => {
   }
   const containers = listOf(spec["containers"]) as ReadonlyArray<Container>
   const all = [...containers, ...(listOf(spec["initContainers"]) as ReadonlyArray<Container>)]
-  return { ...pod, spec, ...(isNew ? { status: { phase: "Pending", qosClass: qosClass(all) } } : {}) }
+  return { ...pod, spec, status: isNew ? { phase: "Pending", qosClass: qosClass(all) } : statusOf(pod["status"]) }
 }

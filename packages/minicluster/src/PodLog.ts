@@ -5,6 +5,7 @@ import { containersOf } from "./Environment.ts"
 import { type ApiRequest, type ApiResponse } from "./Http.ts"
 import { type Kubelet } from "./Kubelet.ts"
 import { type ContainerStatus, type Pod } from "./Objects.ts"
+import { flag, wholeNumber } from "./RequestPath.ts"
 import { type ApiError, badRequest, type Cause, invalid } from "./Status.ts"
 import { type Store } from "./Store.ts"
 
@@ -24,18 +25,8 @@ export const containerOf = (pod: Pod, asked: string | null): Effect.Effect<strin
   return Effect.fail(badRequest(`a container name must be specified for pod ${pod.metadata.name}, ${choices}`))
 }
 
-const wholeNumber = (query: URLSearchParams, name: string): Effect.Effect<number | undefined, ApiError> => {
-  const text = query.get(name)
-  if (text === null || text === "") return Effect.undefined
-  return /^[+-]?\d{1,15}$/.test(text)
-    ? Effect.succeed(Number(text))
-    : Effect.fail(badRequest(`strconv.ParseInt: parsing "${text}": invalid syntax`))
-}
-
 /** With an offset, and with any part of a second. */
 const timeSyntax = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/
-
-const flag = (query: URLSearchParams, name: string): boolean => ["1", "true"].includes(query.get(name) ?? "")
 
 /** Decodes and validates as `ValidatePodLogOptions` does: 400 for what cannot be read, 422 for what makes no sense. */
 export const logOptions = Effect.fnUntraced(

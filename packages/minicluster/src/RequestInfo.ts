@@ -1,5 +1,6 @@
 /** What a request asks for, read from its method and path: `k8s.io/apiserver/pkg/endpoints/request.RequestInfo`. */
 import { type ApiRequest } from "./Http.ts"
+import { flag } from "./RequestPath.ts"
 import {
   isResource,
   isReview,
@@ -36,10 +37,8 @@ const objectVerbs: Readonly<Record<string, string>> = {
   DELETE: "delete"
 }
 
-const isTrue = (value: string | null): boolean => value === "1" || value === "true"
-
 const verbOf = (method: string, name: string, query: URLSearchParams): string => {
-  if (name === "" && method === "GET") return isTrue(query.get("watch")) ? "watch" : "list"
+  if (name === "" && method === "GET") return flag(query, "watch") ? "watch" : "list"
   return (name === "" ? collectionVerbs[method] : undefined) ?? objectVerbs[method] ?? method.toLowerCase()
 }
 

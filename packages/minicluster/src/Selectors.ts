@@ -10,7 +10,7 @@ export type Selector = (object: KubeObject) => boolean
 const requirements = (text: string): ReadonlyArray<string> =>
   text.split(/,(?![^(]*\))/).map((part) => part.trim()).filter((part) => part !== "")
 
-type Labels = Readonly<Record<string, string>>
+type Labels = ReadonlyMap<string, string>
 
 const labelRequirement = (text: string): ((labels: Labels) => boolean) | undefined => {
   const set = /^([^\s!=(),]+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(text)
@@ -18,18 +18,18 @@ const labelRequirement = (text: string): ((labels: Labels) => boolean) | undefin
     const [, key = "", operator, list = ""] = set
     const values = new Set(list.split(",").map((value) => value.trim()))
     return operator === "in"
-      ? (labels) => labels[key] !== undefined && values.has(labels[key])
-      : (labels) => labels[key] === undefined || !values.has(labels[key])
+      ? (labels) => values.has(labels.get(key) ?? "") && labels.has(key)
+      : (labels) => !values.has(labels.get(key) ?? "") || !labels.has(key)
   }
   const equality = /^([^\s!=(),]+)\s*(==|=|!=)\s*([^\s!=(),]*)$/.exec(text)
   if (equality !== null) {
     const [, key = "", operator, value = ""] = equality
-    return operator === "!=" ? (labels) => labels[key] !== value : (labels) => labels[key] === value
+    return operator === "!=" ? (labels) => labels.get(key) !== value : (labels) => labels.get(key) === value
   }
   const existence = /^(!?)\s*([^\s!=(),]+)$/.exec(text)
   if (existence === null) return undefined
   const [, not, key = ""] = existence
-  return (labels) => (labels[key] !== undefined) === (not === "")
+  return (labels) => labels.has(key) === (not === "")
 }
 
 /** Fails with 400 as the API server does for what it cannot parse. */
@@ -43,7 +43,10 @@ export const labelSelector = (text: string): Effect.Effect<Selector, ApiError> =
       }
       checks.push(check)
     }
-    return Effect.succeed(({ metadata }) => checks.every((check) => check(metadata.labels ?? {})))
+    return Effect.succeed(({ metadata }) => {
+      const labels = new Map(Object.entries(metadata.labels ?? {}))
+      return checks.every((check) => check(labels))
+    })
   })
 
 /** The fields that a server indexes besides an object's name and namespace; the rest is refused, not ignored. */

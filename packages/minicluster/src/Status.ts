@@ -96,6 +96,13 @@ export const conflict = (resource: string, name: string, why: string): ApiError 
 /** A watch or a list from a version that the history no longer holds. */
 export const expired = (message: string): ApiError => refuse(410, "Expired", message)
 
+/** A version that the cluster has not come to (`storage.NewTooLargeResourceVersionError`). */
+export const notYet = (asked: number, current: number): ApiError =>
+  refuse(504, "Timeout", `Too large resource version: ${asked}, current: ${current}`, {
+    causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
+    retryAfterSeconds: 1
+  })
+
 export const tooLarge: ApiError = refuse(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
 
 export const unsupportedMediaType = (accepted: ReadonlyArray<string>): ApiError =>

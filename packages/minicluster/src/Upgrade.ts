@@ -107,8 +107,12 @@ const admissions: Readonly<Record<string, Admit>> = {
   })
 }
 
+/** How long a client that was refused may take to close its end too. */
+const lingering = "1 second"
+
 const refuse = (socket: Duplex, { status }: ApiError): Effect.Effect<void> =>
-  Effect.sync(() => {
+  Effect.callback<void>((resume) => {
+    socket.once("close", () => resume(Effect.void))
     const body = JSON.stringify(status)
     socket.end(
       `HTTP/1.1 ${status.code} ${
@@ -119,7 +123,8 @@ const refuse = (socket: Duplex, { status }: ApiError): Effect.Effect<void> =>
     )
     // The client's own end is seen only by whoever reads.
     socket.resume()
-  })
+    return Effect.sync(() => socket.destroy())
+  }).pipe(Effect.timeoutOption(lingering), Effect.asVoid)
 
 /** The first name in the client's order that is served. */
 const negotiate = <A>(served: Readonly<Record<string, A>>, offered: string | undefined) => {

@@ -55,6 +55,7 @@ const defaults: Partial<Readonly<Record<Resource, (object: Fields, isNew: boolea
   namespaces: namespaceDefaults,
   secrets: secretDefaults,
   persistentvolumeclaims: claimDefaults,
+  nodes: (object) => filled(object, { spec: {}, status: {} }),
   rolebindings: bindingDefaults,
   clusterrolebindings: bindingDefaults
 }
@@ -74,7 +75,7 @@ const data: Rule.Rule = (value, at) =>
   Object.keys(fieldsOf(value)).flatMap((key) => Rule.strictly(Names.configKey)(key, `${at}[${key}]`))
 const configMap: Rule.Rule = (object) => {
   const { binaryData: binary, data: texts } = fieldsOf(object)
-  const both = Object.keys(fieldsOf(texts)).filter((key) => key in fieldsOf(binary))
+  const both = Object.keys(fieldsOf(texts)).filter((key) => Object.hasOwn(fieldsOf(binary), key))
   return [
     ...Rule.fields({ data, binaryData: data })(object, ""),
     ...both.map((key) => Rule.wrong(`data[${key}]`, key, "duplicate of key present in binaryData")),

@@ -4,6 +4,7 @@ import { type Faults } from "./Faults.ts"
 import { type ApiRequest, type ApiResponse, CutOff } from "./Http.ts"
 import { selectorOf } from "./ListWatch.ts"
 import { type KubeObject } from "./Objects.ts"
+import { flag, wholeNumber } from "./RequestPath.ts"
 import { groupVersion, type Resource, resourceTypes } from "./Resources.ts"
 import { type Selector } from "./Selectors.ts"
 import { type ApiError, badRequest, invalid } from "./Status.ts"
@@ -36,7 +37,6 @@ const write = (object: KubeObject): string => {
   return text
 }
 
-const isTrue = (value: string | null): boolean => value === "1" || value === "true"
 const encode = (text: string) => new TextEncoder().encode(text)
 
 /** `ListOptions` of a watch, judged as `ValidateListOptions` does. */
@@ -48,33 +48,34 @@ const optionsOf = Effect.fnUntraced(function*(query: URLSearchParams) {
     )
   }
   const match = query.get("resourceVersionMatch")
-  const initial = query.get("sendInitialEvents")
+  const asked = query.has("sendInitialEvents")
+  const initial = flag(query, "sendInitialEvents")
   const forbidden = (field: string, what: string) =>
     invalid("ListOptions.meta.k8s.io", "", [{
       reason: "FieldValueForbidden",
       field,
       message: `Forbidden: ${what}`
     }])
-  if (initial !== null && match !== "NotOlderThan") {
+  if (asked && match !== "NotOlderThan") {
     return yield* forbidden(
       "resourceVersionMatch",
       "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
     )
   }
-  if (initial === null && match !== null) {
+  if (!asked && match !== null) {
     return yield* forbidden(
       "resourceVersionMatch",
       "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
     )
   }
-  const seconds = Number(query.get("timeoutSeconds") ?? 0)
-  const bookmarks = isTrue(query.get("allowWatchBookmarks"))
+  const seconds = (yield* wholeNumber(query, "timeoutSeconds")) ?? 0
+  const bookmarks = flag(query, "allowWatchBookmarks")
   return {
     from: Number(from),
     // Without a version, or with 0, what there is comes first.
-    withInitial: initial === null ? Number(from) === 0 : isTrue(initial),
-    marksInitial: isTrue(initial) && bookmarks,
-    ends: (yield* Clock.currentTimeMillis) + (seconds > 0 ? seconds * 1000 : defaultWatch()),
+    withInitial: asked ? initial : Number(from) === 0,
+    marksInitial: initial && bookmarks,
+    ends: (yield* Clock.currentTimeMillis) + (seconds === 0 ? defaultWatch() : seconds * 1000),
     bookmarks,
     withObject: query.get("includeObject")
   }
