@@ -61,6 +61,8 @@ export interface Store {
 
 /** Some minutes of a busy little cluster: kubectl's `get -w` does not survive a 410, so it should be rare. */
 const defaultHistory = 4096
+/** Of the objects in it, as JSON: large ones are forgotten earlier. */
+const historyBytes = 64 * 1024 * 1024
 
 const keyOf = (namespace: string | undefined, name: string) => `${namespace ?? ""}/${name}`
 
@@ -70,6 +72,8 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
     let version = 1
     let forgotten = 1
     let history: Array<Change> = []
+    let sizes: Array<number> = []
+    let held = 0
     const objects = Object.fromEntries(
       Object.keys(resourceTypes).map((resource) => [resource, new Map()])
     ) as unknown as { readonly [R in Resource]: Map<string, Resources[R]> }
@@ -80,6 +84,14 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
       metadata: { ...object.metadata, resourceVersion: String(version + 1) }
     })
 
+    const forgetOldest = () => {
+      let kept = Math.max(0, history.length - historyLimit)
+      held = sizes.slice(kept).reduce((sum, size) => sum + size, 0)
+      for (; held > historyBytes / 2 && kept < history.length - 1; kept++) held -= sizes[kept] ?? 0
+      history = history.slice(kept)
+      sizes = sizes.slice(kept)
+    }
+
     const write = <R extends Resource>(
       type: Change["type"],
       resource: R,
@@ -89,8 +101,10 @@ export const makeStore = (historyLimit: number = defaultHistory): Effect.Effect<
       version++
       const change = { version, resource, type, object, previous } as Change
       history.push(change)
+      sizes.push(JSON.stringify(object).length)
+      held += sizes.at(-1) ?? 0
       // Dropping half at a time keeps the cost of a write constant.
-      if (history.length >= historyLimit * 2) history = history.slice(-historyLimit)
+      if (history.length >= historyLimit * 2 || held > historyBytes) forgetOldest()
       forgotten = Math.max(forgotten, (history[Math.max(0, history.length - historyLimit)]?.version ?? version) - 1)
       const key = keyOf(object.metadata.namespace, object.metadata.name)
       if (type === "DELETED") objects[resource].delete(key)
