@@ -9,7 +9,7 @@ import { StringDecoder } from "node:string_decoder"
 export class ApiCallError extends Data.TaggedError("ApiCallError")<{ readonly message: string }> {}
 
 export interface ApiClient {
-  /** Any 2xx answer's body. */
+  /** Any 2xx answer's body. A PATCH is a merge patch. */
   readonly call: (method: string, path: string, body?: object) => Effect.Effect<string, ApiCallError>
   /** Gives every piece of the answer's body as it comes, for as long as the scope. */
   readonly watch: (
@@ -28,14 +28,19 @@ export const makeApiClient = (kubeconfig: string): Effect.Effect<ApiClient, neve
   Effect.gen(function*() {
     const server = field(kubeconfig, "server")
     const ca = Buffer.from(field(kubeconfig, "certificate-authority-data"), "base64")
-    const headers = { authorization: `Bearer ${field(kubeconfig, "token")}`, "content-type": "application/json" }
+    const authorization = `Bearer ${field(kubeconfig, "token")}`
     const agent = yield* Effect.acquireRelease(
       Effect.sync(() => new Agent({ ca, keepAlive: true, maxSockets: connections })),
       (agent) => Effect.sync(() => agent.destroy())
     )
     const open = (method: string, path: string, body: object | undefined, agent: Agent) =>
       Effect.callback<IncomingMessage, ApiCallError>((resume) => {
-        const sent = request(`${server}${path}`, { method, agent, headers })
+        const contentType = method === "PATCH" ? "application/merge-patch+json" : "application/json"
+        const sent = request(`${server}${path}`, {
+          method,
+          agent,
+          headers: { authorization, "content-type": contentType }
+        })
         sent.once("response", (response) => resume(Effect.succeed(response)))
         sent.on("error", ({ message }) => resume(new ApiCallError({ message: `${method} ${path}: ${message}` })))
         sent.end(body === undefined ? undefined : JSON.stringify(body))

@@ -28,6 +28,8 @@ export interface Stretch {
 
 export interface Burst extends BurstOptions {
   readonly start: Stretch
+  /** `changes` patches of the pods' annotations while they run: nothing but calls and events. */
+  readonly changes: Stretch
   readonly deletion: Stretch
   /** The cluster's process, before the pods, and with all of them running. */
   readonly residentBytes: { readonly before: number; readonly running: number }
@@ -41,6 +43,9 @@ const pod = (name: string) => ({
   metadata: { name },
   spec: { terminationGracePeriodSeconds: 30, containers: [{ name: "main", image: "busybox" }] }
 })
+
+/** So many that the events outweigh what is not measured exactly, over all pods in turn. */
+export const changes = 2000
 
 /** For the slowest of them: a wait that is longer is a fault, and told as one. */
 const patience = "10 minutes"
@@ -122,6 +127,15 @@ const burst = Effect.fnUntraced(function*(cluster: Cluster, { pods: amount, watc
     all((name) => api.call("POST", pods, pod(name))),
     () => watch.running() === amount
   )
+  const patches = Array.from({ length: changes }, (_, index) => [names[index % amount] ?? "", String(index)] as const)
+  const changed = yield* stretch(
+    Effect.forEach(
+      patches,
+      ([name, note]) => api.call("PATCH", `${pods}/${name}`, { metadata: { annotations: { note } } }),
+      { concurrency: "unbounded", discard: true }
+    ),
+    () => true
+  )
   const deletion = yield* stretch(
     all((name) => api.call("DELETE", `${pods}/${name}`)),
     () => watch.there() === 0
@@ -130,6 +144,7 @@ const burst = Effect.fnUntraced(function*(cluster: Cluster, { pods: amount, watc
     pods: amount,
     watchers,
     start: start.stretch,
+    changes: changed.stretch,
     deletion: deletion.stretch,
     residentBytes: { before: start.before.residentBytes, running: start.after.residentBytes }
   } satisfies Burst

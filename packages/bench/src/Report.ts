@@ -2,7 +2,7 @@
 import { Effect, FileSystem, Path } from "effect"
 import { availableParallelism, cpus, release, totalmem, type } from "node:os"
 import { type Fresh } from "./FreshCluster.ts"
-import { type Burst } from "./PodBurst.ts"
+import { type Burst, changes } from "./PodBurst.ts"
 
 /** On what it was measured: figures of two machines do not compare. */
 export interface Machine {
@@ -38,11 +38,8 @@ export interface MiniclusterReport {
 const MiB = 2 ** 20
 
 /** CPU of the cluster's process for one more event of one more watcher, in microseconds. */
-const cpuPerEvent = ({ alone, watched }: Size): number => {
-  const sum = (of: (stretch: Burst["start"]) => number) =>
-    of(watched.start) + of(watched.deletion) - of(alone.start) - of(alone.deletion)
-  return sum(({ cpuMillis }) => cpuMillis) * 1000 / sum(({ events }) => events)
-}
+const cpuPerEvent = ({ alone, watched }: Size): number =>
+  (watched.changes.cpuMillis - alone.changes.cpuMillis) * 1000 / (watched.changes.events - alone.changes.events)
 
 interface Row {
   readonly what: string
@@ -80,8 +77,21 @@ const rows: ReadonlyArray<Row> = [
     true,
     ({ watched }) => (watched.start.childrenCpuMillis + watched.deletion.childrenCpuMillis) / watched.pods
   ),
-  row("watch events delivered", "", 0, false, ({ watched }) => watched.start.events + watched.deletion.events),
+  row(
+    "watch events delivered",
+    "",
+    0,
+    false,
+    ({ watched }) => watched.start.events + watched.changes.events + watched.deletion.events
+  ),
   row("cluster's CPU for an event delivered", "µs", 0, true, cpuPerEvent),
+  row(
+    "cluster's CPU for a change with one watcher",
+    "µs",
+    0,
+    true,
+    ({ alone }) => alone.changes.cpuMillis * 1000 / changes
+  ),
   row("resident before", "MiB", 0, false, ({ watched }) => watched.residentBytes.before / MiB),
   row("resident with all running", "MiB", 0, false, ({ watched }) => watched.residentBytes.running / MiB),
   row(
