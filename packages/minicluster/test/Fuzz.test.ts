@@ -118,7 +118,8 @@ const loggerOf = (findings: Findings) =>
   Logger.layer([
     Logger.make<unknown, void>(({ cause, logLevel, message }) => {
       if (logLevel === "Error" || logLevel === "Fatal") {
-        findings.add(`it logged ${JSON.stringify(message)} ${cause.reasons.map(String).join()}`)
+        const parts = [message].flat().map((part) => part instanceof Error ? part.stack ?? part.message : String(part))
+        findings.add(`it logged ${parts.join(" ")} ${cause.reasons.map(String).join()}`)
       }
     })
   ])
