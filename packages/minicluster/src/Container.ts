@@ -125,7 +125,10 @@ const pump = ({ fanOut, name, source }: Output, log: ContainerLog): Effect.Effec
     }
   }).pipe(Effect.ensuring(fanOut.end))
 
-/** Starts the first process; closing the scope kills all of the container and waits for it to be gone. */
+/**
+ * Starts the first process; closing the scope kills all of the container and waits for it to be gone. A start is not
+ * interrupted halfway, when nobody would know yet whom to kill.
+ */
 export const startContainer = (options: ContainerOptions): Effect.Effect<RunningContainer, RuntimeError, Scope.Scope> =>
   Effect.gen(function*() {
     const { isolation, log, pod, spec, target } = options
@@ -273,5 +276,6 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
       prefixed(
         "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed"
       )
-    )
+    ),
+    Effect.uninterruptible
   )

@@ -147,6 +147,8 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
   const prepare: Effect.Effect<Volumes, never, Scope.Scope> = Effect.suspend(() =>
     prepareVolumes({ ...node, pod, directory })
   ).pipe(
+    // What is half made would still be made after the pod's folder is gone.
+    Effect.uninterruptible,
     Effect.catchTag(
       "VolumeError",
       ({ message }) =>

@@ -2,6 +2,7 @@
 import { assert, it, layer } from "@effect/vitest"
 import { layer as clusterLayer, make, MiniclusterService } from "@kuberun/minicluster"
 import { Effect, Exit, Scope } from "effect"
+import { connect as connectTcp } from "node:net"
 import { connect } from "node:tls"
 import { at, call, eventually, follow, isRunning, listAt, podBody, pods, textAt, until } from "./support/Client.ts"
 
@@ -137,7 +138,8 @@ it.live("a client that never closes its end of a refused stream is dropped, also
     const cluster = yield* Scope.provide(make(), scope)
     const { hostname, port } = new URL(cluster.url)
     const token = /token: (\S+)/.exec(cluster.kubeconfig)?.[1] ?? ""
-    const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false, allowHalfOpen: true })
+    const transport = connectTcp({ host: hostname, port: Number(port), allowHalfOpen: true })
+    const socket = connect({ socket: transport, rejectUnauthorized: false })
     let answer = ""
     let closed = false
     socket.on("data", (piece) => {
