@@ -148,6 +148,16 @@ const accessModes = (object: KubeObject): string => {
   return (spec?.accessModes ?? []).map((mode) => modes[mode] ?? mode).join(",")
 }
 
+const rolePrefix = "node-role.kubernetes.io/"
+
+/** The labels that give a node its roles (`findNodeRoles`). */
+const nodeRoles = ({ metadata: { labels = {} } }: KubeObject): string => {
+  const roles = Object.entries(labels).flatMap(([key, value]) =>
+    key.startsWith(rolePrefix) ? key.slice(rolePrefix.length) : key === "kubernetes.io/role" ? value : []
+  ).filter((role) => role !== "")
+  return roles.length === 0 ? "<none>" : [...new Set(roles)].toSorted().join(",")
+}
+
 const nodeCells: Printer["cells"] = (object, now) => {
   const { spec, status } = object as KubeObject & {
     readonly spec?: { readonly unschedulable?: boolean }
@@ -161,7 +171,7 @@ const nodeCells: Printer["cells"] = (object, now) => {
   return [
     object.metadata.name,
     (ready === "True" ? "Ready" : "NotReady") + (spec?.unschedulable === true ? ",SchedulingDisabled" : ""),
-    "<none>",
+    nodeRoles(object),
     age(object.metadata.creationTimestamp, now),
     at(object, "status.nodeInfo.kubeletVersion"),
     address("InternalIP"),
@@ -226,7 +236,10 @@ export const printers: Readonly<Record<Resource, Printer>> = {
     return [sizeOf(data, binaryData)]
   }),
   secrets: simple("Type|Data", (object) => [at(object, "type"), sizeOf((object as Secret).data)]),
-  serviceaccounts: simple("Secrets", () => ["0"]),
+  serviceaccounts: simple("Secrets", (object) => {
+    const { secrets = [] } = object as KubeObject & { readonly secrets?: ReadonlyArray<unknown> }
+    return [String(secrets.length)]
+  }),
   persistentvolumeclaims: printer(
     "Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|(VolumeMode)",
     (object, now) => [

@@ -67,7 +67,7 @@ export const forbidden = (resource: string, name: string, what: string): ApiErro
 export const denied = (webhook: string, message: string): ApiError =>
   refuse(403, "Forbidden", `admission webhook "${webhook}" denied the request: ${message}`)
 
-/** Of "roles.rbac.authorization.k8s.io", the resource and its group. */
+/** Of "roles.rbac.authorization.k8s.io", the resource (or the kind) and its group. */
 const detailsOf = (resource: string, name?: string): NonNullable<Status["details"]> => {
   const [kind = "", ...group] = resource.split(".")
   return { ...(name === undefined ? {} : { name }), ...(group.length === 0 ? {} : { group: group.join(".") }), kind }
@@ -112,11 +112,11 @@ export const unsupportedMediaType = (accepted: ReadonlyArray<string>): ApiError 
     `the body of the request was in an unknown format - accepted media types include: ${accepted.join(", ")}`
   )
 
-/** All causes at once, joined as `field.ErrorList` joins them. */
+/** All causes at once, joined as `field.ErrorList` joins them. `kind` is qualified by its group: "Role.rbac.authorization.k8s.io". */
 export const invalid = (kind: string, name: string, causes: ReadonlyArray<Cause>): ApiError => {
   const sentences = causes.map((cause) => `${cause.field}: ${cause.message}`)
   const all = sentences.length === 1 ? sentences[0] : `[${sentences.join(", ")}]`
-  return refuse(422, "Invalid", `${kind} "${name}" is invalid: ${all}`, { name, kind, causes })
+  return refuse(422, "Invalid", `${kind} "${name}" is invalid: ${all}`, { ...detailsOf(kind, name), causes })
 }
 
 export const internalError = (message: string): ApiError =>

@@ -89,6 +89,8 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
           "configmap/notes patched"
         )
         yield* says("get cm notes -o jsonpath={.data}", `{"voice":"loud","z":"2"}`)
+        yield* says(`patch sa default -p '{"secrets":[{"name":"pw"}]}'`, "serviceaccount/default patched")
+        yield* says("get sa default --no-headers", "default  1  Ns")
         yield* fails(
           `patch cm notes --type=json -p '[{"op":"remove","path":"/data/none"}]'`,
           "The request is invalid: the server rejected our request due to an error in our request"

@@ -34,13 +34,24 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
         ) assert.include(node, part)
       }))
 
+    it.effect("shows a node's roles from its labels", () =>
+      Effect.gen(function*() {
+        const { says } = yield* Kubectl
+        yield* says(
+          "label node minicluster node-role.kubernetes.io/worker= node-role.kubernetes.io/build=x",
+          "node/minicluster labeled"
+        )
+        yield* says("get node", ["NAME  STATUS  ROLES  AGE  VERSION", "minicluster  Ready  build,worker  Ns  v1.32.0"])
+        yield* says("describe node", /^Roles: +build,worker$/m)
+      }))
+
     it.effect("keeps pods from a cordoned node, and drains it", () =>
       Effect.gen(function*() {
         const { run, says } = yield* Kubectl
         yield* Effect.addFinalizer(() => run("uncordon minicluster"))
         yield* says("cordon minicluster", "node/minicluster cordoned")
         yield* says("cordon minicluster", "node/minicluster already cordoned")
-        yield* says("get nodes", /^minicluster +Ready,SchedulingDisabled +<none> /m)
+        yield* says("get nodes", /^minicluster +Ready,SchedulingDisabled /m)
         yield* says("run waits --image=busybox", "pod/waits created")
         yield* says(
           "wait --for=jsonpath='{.status.conditions[?(@.type==\"PodScheduled\")].reason}'=Unschedulable pod/waits --timeout=30s",

@@ -206,6 +206,7 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
       Effect.gen(function*() {
         const { fails, run } = yield* Kubectl
         yield* run("create cm taken")
+        yield* run("create rolebinding bound --role=one --user=bob")
         yield* together(
           fails("get pod none", `Error from server (NotFound): pods "none" not found`),
           fails("delete pod none", `Error from server (NotFound): pods "none" not found`),
@@ -213,6 +214,10 @@ describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
           fails("patch pod none -p {}", `Error from server (NotFound): pods "none" not found`),
           fails("label pod none a=b", `Error from server (NotFound): pods "none" not found`),
           fails("edit pod none", `Error from server (NotFound): pods "none" not found`),
+          fails(
+            `patch rolebinding bound -p '{"roleRef":{"name":"two"}}'`,
+            /^The RoleBinding "bound" is invalid: roleRef: Invalid value: [^\n]+: cannot change roleRef\n$/
+          ),
           fails("get nope", `error: the server doesn't have a resource type "nope"`),
           fails("get role none", `Error from server (NotFound): roles.rbac.authorization.k8s.io "none" not found`),
           fails("create cm taken", `error: failed to create configmap: configmaps "taken" already exists`),
