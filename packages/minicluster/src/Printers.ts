@@ -112,12 +112,12 @@ const eventCells: Printer["cells"] = (object, now) => {
   const source = ["source.component", "source.host"].map((path) => at(event, path)).filter((part) => part !== "")
   return [
     age(event.lastTimestamp ?? event.metadata.creationTimestamp, now),
-    event.type,
-    event.reason,
-    `${(event.involvedObject["kind"] ?? "").toLowerCase()}/${event.involvedObject["name"] ?? ""}`,
-    event.involvedObject["fieldPath"] ?? "",
+    at(event, "type"),
+    at(event, "reason"),
+    `${at(event, "involvedObject.kind").toLowerCase()}/${at(event, "involvedObject.name")}`,
+    at(event, "involvedObject.fieldPath"),
     source.join(", "),
-    event.message,
+    at(event, "message"),
     age(event.firstTimestamp ?? event.metadata.creationTimestamp, now),
     String(event.count ?? 1),
     event.metadata.name

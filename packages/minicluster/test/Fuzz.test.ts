@@ -12,7 +12,7 @@ import { connect as connectTcp, type Socket } from "node:net"
 import { connect } from "node:tls"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { call, isRunning, listAt, podBody, textAt, until } from "./support/Client.ts"
+import { at, call, isRunning, listAt, podBody, textAt, until } from "./support/Client.ts"
 import { type FuzzConnection, fuzzRaw, fuzzSpdy, fuzzWebSocket, type Target } from "./support/FuzzFrames.ts"
 import { fuzzNamespaces, type FuzzRequest, fuzzRequest } from "./support/FuzzRequests.ts"
 import { type Dice, makeDice } from "./support/Mutation.ts"
@@ -219,6 +219,16 @@ layer(clusterLayer(), { excludeTestServices: true })("what damaged requests have
         const { code } = yield* call(cluster, "GET", `${pathOf("pods")}/some/${name}`)
         assert.strictEqual(code, 404, name)
       }
+    }))
+
+  it.effect("an event about nothing is listed as a table all the same", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      yield* call(cluster, "POST", pathOf("events"), { body: { metadata: { name: "bare" } } })
+      const accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+      const { body, code } = yield* call(cluster, "GET", `${pathOf("events")}/bare`, { accept })
+      assert.strictEqual(code, 200)
+      assert.strictEqual(at(body, "rows", 0, "cells", 3), "/")
     }))
 
   it.effect("a long text in YAML is judged in a time that grows with its length alone", () =>
