@@ -14,7 +14,7 @@ import {
   symlinkSync,
   writeFileSync
 } from "node:fs"
-import { join } from "node:path"
+import { join, relative, sep } from "node:path"
 
 export interface FileContent {
   readonly bytes: Uint8Array
@@ -47,8 +47,12 @@ const write = (folder: string, files: Files, group: number | undefined): void =>
   }
 }
 
-/** Puts `files` in the place of what is there. `folder` must exist. */
-export const replaceFiles = (folder: string, files: Files, group?: number): void => {
+/** Without what says nothing: "./a//b" is "a/b". */
+const clean = (path: string): string => relative(sep, join(sep, path))
+
+/** Puts `given` in the place of what is there. `folder` must exist. */
+export const replaceFiles = (folder: string, given: Files, group?: number): void => {
+  const files = new Map(Array.from(given, ([path, content]) => [clean(path), content]))
   const before = existsSync(join(folder, data)) ? readlinkSync(join(folder, data)) : undefined
   const stamp = `..${new Date().toISOString().slice(0, 19).replaceAll(/[-T:]/g, "_")}.${process.pid}${count++}`
   write(join(folder, stamp), files, group)

@@ -145,8 +145,13 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
     const main = yield* startProcess({
       tools: isolation.tools,
       command: (terminal) =>
-        startCommand(isolation, { hostname, filesystem, beside: target?.pid }, { argv, directory, terminal, identity }),
-      environment,
+        startCommand(isolation, { hostname, filesystem, beside: target?.pid }, {
+          argv,
+          directory,
+          environment,
+          terminal,
+          identity
+        }),
       directory: options.directory,
       stdin: spec.stdin === true,
       stdout: true,
@@ -240,8 +245,14 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
         const entry = Effect.fnUntraced(function*(argv: ReadonlyArray<string>) {
           const program = yield* startProcess({
             tools: isolation.tools,
-            command: (terminal) => enterCommand(isolation, pid, { argv, directory, terminal, identity }),
-            environment: { ...environment, ...(exec.terminal === undefined ? {} : { TERM: "xterm" }) },
+            command: (terminal) =>
+              enterCommand(isolation, pid, {
+                argv,
+                directory,
+                environment: { ...environment, ...(exec.terminal === undefined ? {} : { TERM: "xterm" }) },
+                terminal,
+                identity
+              }),
             directory: options.directory,
             ...exec,
             owner: identity?.user

@@ -11,6 +11,7 @@ import { type RootFilesystem } from "./RootFilesystem.ts"
 /** The machine's programs that start a container, by absolute path: a container's own PATH must not lead to others. */
 export interface Tools {
   readonly sh: string
+  readonly env: string
   readonly mkfifo: string
   readonly grep: string
 }
@@ -38,12 +39,15 @@ export type Isolation =
 export interface Command {
   readonly file: string
   readonly args: ReadonlyArray<string>
+  /** None but these; none at all without. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** What is to be run: `argv[0]` is an absolute path, `terminal` the path of a terminal's slave. */
 export interface Target {
   readonly argv: ReadonlyArray<string>
   readonly directory: string
+  readonly environment: Readonly<Record<string, string>>
   readonly terminal: string | undefined
   /** Who runs it, if not we ourselves. */
   readonly identity?: Identity | undefined
@@ -63,9 +67,21 @@ export interface Start {
  */
 const takeOutput = `exec 2>&4 4>&-; if [ -n "$1" ]; then exec 0<>"$1" 1>&0 2>&0; fi`
 
+/**
+ * The program's variables on the way to it, each whole in one with a name of ours: a shell drops those that it could not
+ * name itself and may change its own, and the machine's tools would heed some. On no command line can they be read.
+ */
+const wrapped = (environment: Target["environment"]): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(environment).map(([name, value], index) => [`MINICLUSTER_${index}`, `${name}=${value}`])
+  )
+
 /** Writes a line to descriptor 3 and becomes the program: the process' id, as the machine counts, or anything. */
-const reportAndRun =
-  `${takeOutput}; cd "$2" 2>/dev/null || cd /; shift 2; unset PWD OLDPWD; echo "$pid" >&3; exec "$@" 3>&-`
+const reportAndRun = ({ environment }: Target): string => {
+  const variables = Object.keys(wrapped(environment)).map((name) => `"$${name}"`).join(" ")
+  return `${takeOutput}; cd "$2" 2>/dev/null || cd /; env=$3; shift 3; echo "$pid" >&3
+exec "$env" -i -- ${variables} "$@" 3>&-`
+}
 
 /**
  * `/proc` is still the machine's when the first line reads it, so it tells the id outside of the namespace.
@@ -84,9 +100,10 @@ while [ "$count" -gt 0 ]; do
   shift; count=$((count - 1))
 done`
 
-const targetArgs = ({ argv, directory, identity, terminal }: Target, tools: Partial<NamespaceTools>) => [
+const targetArgs = ({ argv, directory, identity, terminal }: Target, tools: Tools & Partial<NamespaceTools>) => [
   terminal ?? "",
   directory,
+  tools.env,
   ...(identity === undefined || tools.setpriv === undefined ? [] : [tools.setpriv, ...identityArgs(identity), "--"]),
   ...argv
 ]
@@ -97,9 +114,11 @@ const targetArgs = ({ argv, directory, identity, terminal }: Target, tools: Part
  * another container's processes dies with that container.
  */
 export const startCommand = (isolation: Isolation, start: Start, target: Target): Command => {
-  const { sh } = isolation.tools
+  const environment = wrapped(target.environment)
   if (isolation._tag === "Shared") {
-    return { file: sh, args: ["-c", `pid=$$; ${reportAndRun}`, "sh", ...targetArgs(target, {})] }
+    const { tools } = isolation
+    const args = ["-c", `pid=$$; ${reportAndRun(target)}`, "sh", ...targetArgs(target, tools)]
+    return { file: tools.sh, args, environment }
   }
   const { tools, user } = isolation
   const { filesystem } = start
@@ -122,9 +141,9 @@ export const startCommand = (isolation: Isolation, start: Start, target: Target)
       "KILL",
       ...processes,
       tools.setsid,
-      sh,
+      tools.sh,
       "-c",
-      `${setUpNamespaces}\n${reportAndRun}`,
+      `${setUpNamespaces}\n${reportAndRun(target)}`,
       "sh",
       tools.mount,
       tools.hostname,
@@ -136,7 +155,8 @@ export const startCommand = (isolation: Isolation, start: Start, target: Target)
       String(readOnly.length),
       ...readOnly,
       ...targetArgs(target, tools)
-    ]
+    ],
+    environment
   }
 }
 
@@ -154,16 +174,12 @@ const entering = (tools: NamespaceTools, user: boolean, pid: number, namespaces:
  * line to descriptor 3 when it is there, and nothing when the container has ended meanwhile.
  */
 export const enterCommand = (isolation: Isolation, pid: number, target: Target): Command => {
-  const run = (tools: Partial<NamespaceTools>) => [
-    "-c",
-    `pid=entered; ${reportAndRun}`,
-    "sh",
-    ...targetArgs(target, tools)
-  ]
-  if (isolation._tag === "Shared") return { file: isolation.tools.sh, args: run({}) }
-  const { tools, user } = isolation
-  const [file = "", ...args] = entering(tools, user, pid, ["--pid", "--mount", "--uts"])
-  return { file, args: [...args, tools.setsid, tools.sh, ...run(tools)] }
+  const { tools } = isolation
+  const run = ["-c", `pid=entered; ${reportAndRun(target)}`, "sh", ...targetArgs(target, tools)]
+  const environment = wrapped(target.environment)
+  if (isolation._tag === "Shared") return { file: tools.sh, args: run, environment }
+  const [file = "", ...args] = entering(isolation.tools, isolation.user, pid, ["--pid", "--mount", "--uts"])
+  return { file, args: [...args, isolation.tools.setsid, tools.sh, ...run], environment }
 }
 
 /** What a reader of `Minicluster.isolation` is told. */
@@ -189,7 +205,12 @@ let found: Isolation | undefined
 /** Tries what the machine allows by running a shell in it. Takes some 20 ms. */
 export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boolean) {
   if (mayUseNamespaces && found !== undefined) return found
-  const tools: Tools = yield* Effect.all({ sh: find("sh"), mkfifo: find("mkfifo"), grep: find("grep") })
+  const tools: Tools = yield* Effect.all({
+    sh: find("sh"),
+    env: find("env"),
+    mkfifo: find("mkfifo"),
+    grep: find("grep")
+  })
   const namespaceTools = yield* Effect.all({
     setpriv: find("setpriv"),
     unshare: find("unshare"),
@@ -204,7 +225,7 @@ export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boo
   if (namespaceTools === undefined || !mayUseNamespaces) return shared
   // Another's than util-linux does not carry out a table of ours, and does not know this option either.
   if (!(yield* succeeds({ file: namespaceTools.mount, args: ["--version"] }))) return shared
-  const nothing: Target = { argv: [tools.sh, "-c", "exit 0"], directory: "/", terminal: undefined }
+  const nothing: Target = { argv: [tools.sh, "-c", "exit 0"], directory: "/", environment: {}, terminal: undefined }
   for (const user of [false, true]) {
     const isolation: Isolation = { _tag: "Namespaces", tools: { ...tools, ...namespaceTools }, user }
     // Descriptors 3 and 4 are not there in this trial.

@@ -114,7 +114,7 @@ export const makeWith = (
         KUBERNETES_PORT: `tcp://${address}`
       },
       token: (pod, wanted) =>
-        Effect.orDie(podToken(store, tokens, pod, wanted)),
+        podToken(store, tokens, pod, wanted),
       authority
     })
     yield* keepNodeLease(store, kubelet)

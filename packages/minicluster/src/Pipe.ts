@@ -40,7 +40,7 @@ const withPipes = <A>(
     if (amount === 0) return resume(Effect.sync(() => use([])))
     const files = Array.from({ length: amount }, () => join(directory, `pipe-${process.pid}-${count++}`))
     // A program that runs as another user may open its own stdout by name; the folder keeps everybody else out.
-    const child = spawnClean({ file: mkfifo, args: ["-m", "666", ...files] }, ["ignore", "ignore", "ignore"], {})
+    const child = spawnClean({ file: mkfifo, args: ["-m", "666", ...files] }, ["ignore", "ignore", "ignore"])
     child.once("error", (error) => resume(new ProcessError({ message: `mkfifo failed: ${error.message}` })))
     child.once("exit", (code) => {
       if (code !== 0) return resume(new ProcessError({ message: `mkfifo failed in ${directory}` }))

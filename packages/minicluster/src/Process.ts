@@ -28,7 +28,6 @@ export interface ProcessOptions {
   readonly tools: Tools
   /** Given the path of the terminal's slave, if there is one. */
   readonly command: (terminal: string | undefined) => Command
-  readonly environment: Record<string, string>
   /** A folder of ours for the pipes' names. */
   readonly directory: string
   readonly stdin: boolean
@@ -87,7 +86,7 @@ export const startProcess = (options: ProcessOptions): Effect.Effect<Process, Pr
       for (const end of [pipes.stdin, pipes.stdout, pipes.stderr]) if (end !== undefined) closeSync(end.theirs)
     })
     const report = yield* Effect.callback<Effect.Effect<string>, ProcessError>((resume) => {
-      const child = spawnClean(command, stdio, options.environment)
+      const child = spawnClean(command, stdio)
       child.once(
         "error",
         (error) => resume(new ProcessError({ message: `cannot start ${command.file}: ${error.message}` }))

@@ -22,8 +22,7 @@ export const uncoverDescriptor = (fd: number): void => {
 /** A child of its own session. `stdio` tells its descriptors from 0 on: a number of ours or `/dev/null` for "null". */
 export const spawnClean = (
   command: Command,
-  stdio: ReadonlyArray<number | "ignore" | "null" | "pipe">,
-  environment: Record<string, string>
+  stdio: ReadonlyArray<number | "ignore" | "null" | "pipe">
 ): ChildProcess => {
   const nothing = openSync("/dev/null", "r+")
   try {
@@ -36,7 +35,7 @@ export const spawnClean = (
         return wanted === "null" ? nothing : wanted
       }
     )
-    return spawn(command.file, command.args, { cwd: "/", env: environment, stdio: all, detached: true })
+    return spawn(command.file, command.args, { cwd: "/", env: command.environment ?? {}, stdio: all, detached: true })
   } finally {
     closeSync(nothing)
   }

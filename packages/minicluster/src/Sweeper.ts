@@ -31,7 +31,7 @@ export const startSweeper = (
 ): Effect.Effect<{ readonly sweep: Effect.Effect<void> }, ProcessError, Scope.Scope> =>
   Effect.callback<{ readonly sweep: Effect.Effect<void> }, ProcessError>((resume) => {
     const command = { file: tools.sh, args: ["-c", script, "sh", tools.grep, `${markVariable}=${mark}`] }
-    const child = spawnClean(command, ["pipe", "ignore", "ignore"], {})
+    const child = spawnClean(command, ["pipe", "ignore", "ignore"])
     const sweep = Effect.callback<void>((resume) => {
       if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
       child.once("exit", () => resume(Effect.void))

@@ -8,9 +8,9 @@ it.live("what a program wrote before its end is read after it, to the last byte,
   Effect.gen(function*() {
     const pty = yield* openPty({ width: 80, height: 24 })
     const script = `exec 0<>"$0" 1>&0 2>&0; stty -onlcr; head -c 3000 /dev/zero | tr '\\0' x; echo end`
-    const child = spawnClean({ file: "/bin/sh", args: ["-c", script, pty.path] }, ["ignore", "ignore", "ignore"], {
-      PATH: process.env["PATH"] ?? ""
-    })
+    const environment = { PATH: process.env["PATH"] ?? "" }
+    const command = { file: "/bin/sh", args: ["-c", script, pty.path], environment }
+    const child = spawnClean(command, ["ignore", "ignore", "ignore"])
     yield* Effect.callback<void>((resume) => {
       child.once("exit", () => resume(Effect.void))
     })

@@ -24,3 +24,69 @@ it.live("nothing is left of pods that were deleted at any moment of their start"
       () => `${processesWith(mark).length} processes, ${readdirSync(join(directory, own, "pods")).join(" ")}`
     )
   })))
+
+layer(clusterLayer(), { excludeTestServices: true })("a pod", (it) => {
+  it.effect("whose service account is gone says so, and starts once there is one again", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const accounts = "/api/v1/namespaces/default/serviceaccounts"
+      yield* call(cluster, "POST", accounts, { body: { metadata: { name: "gone" } } })
+      const gated = { serviceAccountName: "gone", schedulingGates: [{ name: "example.com/gate" }] }
+      yield* call(cluster, "POST", pods, { body: podBody("orphan", undefined, gated) })
+      yield* call(cluster, "DELETE", `${accounts}/gone`)
+      yield* call(cluster, "PATCH", `${pods}/orphan`, {
+        body: { spec: { schedulingGates: null } },
+        contentType: "application/merge-patch+json"
+      })
+      const about = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=orphan,reason=FailedMount"
+      const events = yield* until(cluster, about, ({ body }) => listAt(body, "items").length > 0)
+      assert.match(
+        textAt(listAt(events.body, "items")[0], "message"),
+        /^MountVolume.SetUp failed for volume "kube-api-access-\w+" : failed to fetch token: serviceaccounts "gone" not found$/
+      )
+      yield* call(cluster, "POST", accounts, { body: { metadata: { name: "gone" } } })
+      yield* until(cluster, `${pods}/orphan`, isRunning)
+      yield* call(cluster, "DELETE", `${pods}/orphan?gracePeriodSeconds=0`)
+    }))
+
+  it.effect("has the files of its volumes however their paths are written", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const data = { metadata: { name: "paths" }, data: { key: "v" } }
+      yield* call(cluster, "POST", "/api/v1/namespaces/default/configmaps", { body: data })
+      const items = ["./here", "some//where", "down/./here/"].map((path) => ({ key: "key", path }))
+      const command = ["sh", "-c", "cd /v; cat here some/where down/here; echo; sleep 1000"]
+      const volumeMounts = [{ name: "v", mountPath: "/v" }]
+      const spec = {
+        volumes: [{ name: "v", configMap: { name: "paths", items } }],
+        containers: [{ name: "main", image: "busybox", command, volumeMounts }]
+      }
+      yield* call(cluster, "POST", pods, { body: podBody("paths", "", spec) })
+      const log = yield* until(cluster, `${pods}/paths/log`, ({ code, text }) => code === 200 && text !== "")
+      assert.strictEqual(log.text, "vvv\n")
+      yield* call(cluster, "DELETE", `${pods}/paths?gracePeriodSeconds=0`)
+    }))
+
+  it.effect("has its variables as they were given, whatever stands between it and the machine", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const data = { metadata: { name: "variables" }, data: { "app.key": "1", "app-key": "2" } }
+      yield* call(cluster, "POST", "/api/v1/namespaces/default/configmaps", { body: data })
+      const names = ["pid", "count", "why", "rest", "remount", "IFS", "PWD", "a.b", "a b", "LD_PRELOAD"]
+      const containers = [{
+        name: "main",
+        image: "busybox",
+        command: ["env"],
+        envFrom: [{ configMapRef: { name: "variables" } }],
+        env: names.map((name) => ({ name, value: `x y=${name}` }))
+      }]
+      const spec = { restartPolicy: "Never", containers }
+      yield* call(cluster, "POST", pods, { body: podBody("variables", "", spec) })
+      const log = yield* until(cluster, `${pods}/variables/log`, ({ code, text }) => code === 200 && text !== "")
+      const lines = new Set(log.text.split("\n"))
+      const given = [...names.map((name) => `${name}=x y=${name}`), "app.key=1", "app-key=2", "HOSTNAME=variables"]
+      assert.deepStrictEqual(given.filter((line) => !lines.has(line)), [], log.text)
+      // Both words are looked for, by the program alone.
+      assert.strictEqual(log.text.match(/LD_PRELOAD cannot be preloaded/g)?.length, 2)
+    }))
+})

@@ -143,8 +143,8 @@ const makeKubectl = Effect.gen(function*() {
     inTerminal: Effect.fnUntraced(function*(line: string): Effect.fn.Return<Terminal, never, Scope.Scope> {
       const terminal = yield* Effect.orDie(openPty({ width: 100, height: 30 }))
       const script = `exec 0<>"$0" 1>&0 2>&0; exec kubectl "$@"`
-      const command = { file: "/bin/sh", args: ["-c", script, terminal.path, ...words(line)] }
-      const child = spawnClean(command, ["ignore", "ignore", "ignore"], base)
+      const command = { file: "/bin/sh", args: ["-c", script, terminal.path, ...words(line)], environment: base }
+      const child = spawnClean(command, ["ignore", "ignore", "ignore"])
       const exited = new Promise<number>((resolve) => child.once("exit", (code) => resolve(code ?? -1)))
       yield* Effect.addFinalizer(() =>
         Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), Effect.promise(() => exited))
