@@ -145,7 +145,7 @@ export const resources: Rule.Rule = (value, at) => [
   })
 ]
 
-export const userId = Rule.between(0, 4_294_967_295)
+export const userId = Rule.between(0, 2_147_483_647)
 export const seccomp = Rule.optional({
   type: Rule.needed(
     Rule.exactly("Localhost", "RuntimeDefault", "Unconfined"),

@@ -1,5 +1,6 @@
 /** One local process with its pipes or its terminal. */
 import { Deferred, Effect, type Scope } from "effect"
+import { type ChildProcess } from "node:child_process"
 import { closeSync } from "node:fs"
 import { constants } from "node:os"
 import { Readable } from "node:stream"
@@ -40,6 +41,10 @@ export interface ProcessOptions {
 
 const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
   code ?? 128 + (signal === null ? 0 : constants.signals[signal])
+
+/** What Node refuses before there is a process, in the system's words: too much to hand over, or a text with a NUL in it. */
+const refusedAs = (cause: unknown): string =>
+  cause instanceof Error && "code" in cause && cause.code === "E2BIG" ? "argument list too long" : "invalid argument"
 
 /** The wrappers that stay as parents hold the descriptor as well, so its end says nothing: a line is complete by itself. */
 const firstLine = (stream: Readable): Effect.Effect<string> =>
@@ -85,17 +90,22 @@ export const startProcess = (options: ProcessOptions): Effect.Effect<Process, Pr
     const closeTheirs = Effect.sync(() => {
       for (const end of [pipes.stdin, pipes.stdout, pipes.stderr]) if (end !== undefined) closeSync(end.theirs)
     })
-    const report = yield* Effect.callback<Effect.Effect<string>, ProcessError>((resume) => {
-      const child = spawnClean(command, stdio)
-      child.once(
-        "error",
-        (error) => resume(new ProcessError({ message: `cannot start ${command.file}: ${error.message}` }))
-      )
-      child.once("exit", (code, signal) => Deferred.doneUnsafe(exit, Effect.succeed(exitCodeOf(code, signal))))
-      const reported = child.stdio[3]
-      const text = reported instanceof Readable ? firstLine(reported) : Effect.succeed("")
-      child.once("spawn", () => resume(Effect.succeed(text)))
-    }).pipe(Effect.ensuring(closeTheirs))
+    const spawned = Effect.try({
+      try: () => spawnClean(command, stdio),
+      catch: (cause) => new ProcessError({ message: refusedAs(cause) })
+    })
+    const running = (child: ChildProcess) =>
+      Effect.callback<Effect.Effect<string>, ProcessError>((resume) => {
+        child.once(
+          "error",
+          (error) => resume(new ProcessError({ message: `cannot start ${command.file}: ${error.message}` }))
+        )
+        child.once("exit", (code, signal) => Deferred.doneUnsafe(exit, Effect.succeed(exitCodeOf(code, signal))))
+        const reported = child.stdio[3]
+        const text = reported instanceof Readable ? firstLine(reported) : Effect.succeed("")
+        child.once("spawn", () => resume(Effect.succeed(text)))
+      })
+    const report = yield* Effect.flatMap(spawned, running).pipe(Effect.ensuring(closeTheirs))
     const exitCode = Deferred.await(exit)
     if (terminal !== undefined) {
       // The program opens the slave by its name; ours must go before the end of its output can be seen.

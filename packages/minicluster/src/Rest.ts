@@ -2,6 +2,7 @@
 import { Clock, Effect } from "effect"
 import { randomUUID } from "node:crypto"
 import { isDeepStrictEqual } from "node:util"
+import { authorize } from "./Authorization.ts"
 import { markDeleted } from "./Collector.ts"
 import { afterCreate } from "./Controllers.ts"
 import { decodeBody, decodeDeleteOptions, type DeleteOptions } from "./Decode.ts"
@@ -222,6 +223,10 @@ export const patchObject = Effect.fnUntraced(function*(cluster: Cluster, place: 
     const patched = (yield* applyPatch(type, contentType, previous, patch)) as Record<string, unknown>
     const { object, warnings } = yield* decodeBody(type, { ...request, json: Effect.succeed(patched) })
     if (previous === undefined) {
+      const { group } = type
+      // Whoever may change an object may not therefore make one.
+      const asked = { verb: "create", group, resource, subresource, namespace, name, path: "" }
+      yield* authorize(store, request.user, asked)
       const named = { ...object, metadata: { ...(object as Sent).metadata, name } }
       return yield* answerObject(resource, yield* createFrom(cluster, place, named, request), request, 201, warnings)
     }

@@ -328,18 +328,18 @@ describe("a pod", () => {
         hostname: "a.b",
         os: { name: "plan9" },
         overhead: { disk: 1 },
-        securityContext: { runAsGroup: 2 ** 32, seccompProfile: {} },
+        securityContext: { runAsGroup: 2 ** 32 - 1, seccompProfile: {} },
         hostAliases: [{ ip: "10.0.0.256" }],
         schedulingGates: [{ name: "g" }, { name: "g" }],
         topologySpreadConstraints: [{ maxSkew: 0 }],
         nodeName: "n"
       }),
       [
-        "spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 4294967295, inclusive",
+        "spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive",
         "spec.containers[0].securityContext.procMount: Unsupported value: \"None\": supported values: \"Default\", \"Unmasked\"",
         "spec.containers[0].securityContext: Invalid value: {\"runAsUser\":-1,\"procMount\":\"None\",\"allowPrivilegeEscalation\":false,\"privileged\":true}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
         "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
-        "spec.securityContext.runAsGroup: Invalid value: 4294967296: must be between 0 and 4294967295, inclusive",
+        "spec.securityContext.runAsGroup: Invalid value: 4294967295: must be between 0 and 2147483647, inclusive",
         "spec.securityContext.seccompProfile.type: Required value: type is required when seccompProfile is set",
         "spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None",
         "spec.schedulingGates[1]: Duplicate value: \"g\"",
@@ -484,7 +484,7 @@ describe("a pod", () => {
   judged("may ask for nothing, and let a hook sleep for as long as its grace", [
     [withContainer({ resources: { limits: { cpu: 0 } }, ports: [{ containerPort: 1, hostPort: 0 }] }), []],
     [
-      withContainer({ ports: [{ containerPort: 65_535 }], securityContext: { runAsUser: 2 ** 32 - 1 } }, {
+      withContainer({ ports: [{ containerPort: 65_535 }], securityContext: { runAsUser: 2 ** 31 - 1 } }, {
         activeDeadlineSeconds: 2 ** 31 - 1
       }),
       []

@@ -124,6 +124,36 @@ layer(clusterLayer(), { excludeTestServices: true })("an odd client", (it) => {
       assert.strictEqual(textAt(list.body, "kind"), "ConfigMapList")
     })))
 
+  it.effect("who may patch and not create makes nothing by an apply", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+      const grant = Effect.fnUntraced(function*(name: string, verb: string) {
+        const rules = [{ apiGroups: [""], resources: ["configmaps"], verbs: [verb] }]
+        yield* call(cluster, "POST", `${rbac}/roles`, { body: { metadata: { name }, rules } })
+        const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name }
+        const subjects = [{ kind: "ServiceAccount", name: "default" }]
+        yield* call(cluster, "POST", `${rbac}/rolebindings`, { body: { metadata: { name }, roleRef, subjects } })
+      })
+      const account = "/api/v1/namespaces/default/serviceaccounts/default/token"
+      const token = textAt((yield* call(cluster, "POST", account, { body: {} })).body, "status", "token")
+      const apply = call(cluster, "PATCH", `${configmaps}/applied?fieldManager=test`, {
+        token,
+        body: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "applied" } },
+        contentType: "application/apply-patch+yaml"
+      })
+      yield* grant("patcher", "patch")
+      const refused = yield* apply
+      assert.deepStrictEqual([refused.code, textAt(refused.body, "message")], [
+        403,
+        "configmaps \"applied\" is forbidden: User \"system:serviceaccount:default:default\" cannot create resource " +
+        "\"configmaps\" in API group \"\" in the namespace \"default\""
+      ])
+      yield* grant("creator", "create")
+      assert.strictEqual((yield* apply).code, 201)
+      assert.strictEqual((yield* apply).code, 200)
+    }))
+
   it.effect("a path of slashes alone is a path", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService

@@ -4,7 +4,20 @@ import { Effect } from "effect"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { layer as clusterLayer, makeWith, MiniclusterService } from "../src/Minicluster.ts"
-import { call, eventually, isRunning, listAt, podBody, pods, textAt, until } from "./support/Client.ts"
+import {
+  type Answer,
+  at,
+  call,
+  eventually,
+  exec,
+  isRunning,
+  listAt,
+  podBody,
+  pods,
+  runningPod,
+  textAt,
+  until
+} from "./support/Client.ts"
 import { temporaryFolder } from "./support/Container.ts"
 import { processesWith } from "./support/Machine.ts"
 
@@ -88,5 +101,31 @@ layer(clusterLayer(), { excludeTestServices: true })("a pod", (it) => {
       assert.deepStrictEqual(given.filter((line) => !lines.has(line)), [], log.text)
       // Both words are looked for, by the program alone.
       assert.strictEqual(log.text.match(/LD_PRELOAD cannot be preloaded/g)?.length, 2)
+    }))
+
+  it.effect("that the machine cannot start fails, and says why", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const containers = {
+        long: { command: ["sh", "-c", `: ${"x".repeat(200_000)}`] },
+        large: { command: ["true"], env: [{ name: "LARGE", value: "x".repeat(200_000) }] },
+        nul: { command: ["echo", "a\u0000b"] }
+      }
+      for (const [name, container] of Object.entries(containers)) {
+        const spec = { restartPolicy: "Never", containers: [{ name: "main", image: "busybox", ...container }] }
+        yield* call(cluster, "POST", pods, { body: podBody(name, "", spec) })
+        const failed = ({ body }: Answer) => textAt(body, "status", "phase") === "Failed"
+        const { body } = yield* until(cluster, `${pods}/${name}`, failed)
+        const end = at(body, "status", "containerStatuses", 0, "state", "terminated")
+        assert.strictEqual(textAt(end, "reason"), "StartError")
+        assert.match(
+          textAt(end, "message"),
+          /unable to start container process: (argument list too long|invalid argument): unknown$/
+        )
+      }
+      yield* runningPod(cluster, podBody("host"))
+      const session = yield* exec(cluster, "host", ["echo", "x".repeat(200_000)])
+      const { status } = yield* session.end
+      assert.match(textAt(status, "message"), /unable to start container process: argument list too long: unknown$/)
     }))
 })
