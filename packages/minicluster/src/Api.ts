@@ -49,12 +49,26 @@ const noDefinitions = ({ group, resource, verb }: RequestInfo): Answer | undefin
     ? Effect.succeed(json({ kind: "CustomResourceDefinitionList", apiVersion: `${group}/v1`, metadata: {}, items: [] }))
     : undefined
 
+/** With the name of what is to be created, which only the body tells. */
+const named = (info: RequestInfo, { json }: ApiRequest): Effect.Effect<RequestInfo> => {
+  if (info.verb !== "create" || info.resource === "" || info.name !== "") return Effect.succeed(info)
+  return json.pipe(
+    Effect.map((body) => {
+      const { metadata } = (body ?? {}) as { readonly metadata?: { readonly name?: unknown } | null }
+      return typeof metadata?.name === "string" ? { ...info, name: metadata.name } : info
+    }),
+    Effect.orElseSucceed(() => info)
+  )
+}
+
 /** Everything but the upgrades: those are `Upgrade.ts`'. */
 export const handle = (api: Api, request: ApiRequest): Answer => {
   const info = requestInfo(request)
   return authorize(api.store, request.user, info).pipe(
     // What mends a fault must not be its victim.
-    Effect.andThen(info.path.startsWith("/minicluster/") ? Effect.void : api.faults.request(info)),
+    Effect.andThen(
+      info.path.startsWith("/minicluster/") ? Effect.void : Effect.flatMap(named(info, request), api.faults.request)
+    ),
     Effect.andThen(Effect.suspend(() => {
       if (info.resource === "") return nonResource(api, request)
       const found = served(request, info)

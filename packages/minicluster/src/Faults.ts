@@ -205,7 +205,7 @@ export const handleFaults = (control: FaultsControl, request: ApiRequest): Effec
     if (request.method === "PUT") {
       yield* Effect.mapError(
         Effect.flatMap(request.json, control.set),
-        (error) => error._tag === "ApiError" ? error : invalid("FaultPlan", "", error.causes)
+        (error) => error._tag === "ApiError" ? error : invalid("FaultPlan", "plan", error.causes)
       )
     } else if (request.method === "DELETE") yield* control.clear
     else if (request.method !== "GET") return yield* methodNotAllowed

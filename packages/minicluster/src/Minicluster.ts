@@ -1,6 +1,7 @@
 /** The cluster in one piece: its parts put together, for as long as a scope. */
 import { Clock, Context, Effect, Layer, type Scope, Stream } from "effect"
 import { randomBytes } from "node:crypto"
+import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { keepAggregated } from "./Aggregation.ts"
 import { makeAuthentication } from "./Authentication.ts"
@@ -79,6 +80,10 @@ export const makeWith = (
     const orFail = <A, R>(effect: Effect.Effect<A, { readonly message: string }, R>) =>
       Effect.mapError(effect, ({ message }) => new MiniclusterError({ message }))
     const faults = yield* orFail(makeFaults(options.faults))
+    const hostPath = options.hostPath === undefined ? undefined : resolve(options.hostPath)
+    if (hostPath !== undefined && !existsSync(hostPath)) {
+      return yield* new MiniclusterError({ message: `There is no folder ${hostPath} for hostPath volumes.` })
+    }
     const [directory, certificates, isolation] = yield* Effect.all([
       orFail(makeDirectory(options.directory)),
       makeCertificates(host),
@@ -106,7 +111,7 @@ export const makeWith = (
       isolation,
       directory: join(directory, "pods"),
       claims,
-      hostPath: options.hostPath === undefined ? undefined : resolve(options.hostPath),
+      hostPath,
       environment: {
         KUBERNETES_SERVICE_HOST: host,
         KUBERNETES_SERVICE_PORT: String(server.port),

@@ -110,7 +110,7 @@ export const resolveProgram = Effect.fnUntraced(
   }
 )
 
-/** The first process: an image that misbehaves has its own program, and one without a command idles. */
+/** The first process: an image that misbehaves has its own program, and one without a command has a shell or idles. */
 export const mainProgram = Effect.fnUntraced(function*(options: ProgramOptions, directory: string) {
   const { environment, isolation, spec } = options
   const behaviour = imageBehaviour(spec.image)
@@ -119,7 +119,13 @@ export const mainProgram = Effect.fnUntraced(function*(options: ProgramOptions, 
   if (behaviour._tag === "Exits") {
     return [sh, "-c", `echo "$0 exits with $1"; exit "$1"`, spec.image, String(behaviour.code)]
   }
-  if (argv.length === 0 || behaviour._tag === "NoShell") return [sh, "-c", pause]
+  if (behaviour._tag === "NoShell") return [sh, "-c", pause]
+  // Who brings a terminal or input and no command wants the shell that the images have as their own.
+  if (argv.length === 0) {
+    return spec.stdin === true
+      ? yield* resolveProgram(options, ["sh"], directory)
+      : [sh, "-c", pause]
+  }
   return yield* resolveProgram(options, argv, directory)
 })
 

@@ -77,7 +77,7 @@ const answer = (authenticate: Authenticate, api: Api, request: IncomingMessage):
       accept: request.headers.accept ?? "",
       contentType,
       user,
-      json: readJson(request, contentType)
+      json: yield* Effect.cached(readJson(request, contentType))
     }
     return yield* handle(api, apiRequest)
   }))
@@ -148,7 +148,7 @@ const admitUpgrade = (authenticate: Authenticate, { faults, store }: Api): Upgra
     const asked = { group: "", resource: "pods", subresource, namespace, name, path }
     const verbs = streamVerbs(request.method ?? "")
     for (const verb of verbs) yield* authorize(store, user, { ...asked, verb })
-    yield* faults.request({ ...asked, verb: verbs[0] ?? "" })
+    yield* faults.request({ ...asked, verb: "create" })
   })
 
 const listen = (server: Server, host: string, port: number): Effect.Effect<number, MiniclusterError> =>

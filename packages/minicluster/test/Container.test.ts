@@ -211,6 +211,16 @@ describe("a container's programs", () => {
       assert.strictEqual(yield* logged(log), "me $(WHO) $(HOME)\n")
     }))
 
+  it.live("have a shell where they have stdin and no command, as their images would", () =>
+    Effect.gen(function*() {
+      const log = yield* makeContainerLog
+      const container = yield* started({ command: [], stdin: true, stdinOnce: true }, { log })
+      const { stdin } = yield* container.attach({ stdin: true })
+      yield* stdin?.write(Buffer.from("echo $0; exit 3\n")) ?? Effect.void
+      assert.strictEqual(yield* container.exitCode, 3)
+      assert.strictEqual(yield* logged(log), "sh\n")
+    }))
+
   it.live("do not lose the last of their output, however fast they end", () =>
     Effect.gen(function*() {
       for (let round = 0; round < 5; round++) {

@@ -2,7 +2,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@kuberun/minicluster"
 import { Effect } from "effect"
-import { at, call, eventually, listAt, podBody, pods, runningPod, textAt, until } from "./support/Client.ts"
+import {
+  at,
+  call,
+  eventually,
+  execPath,
+  listAt,
+  podBody,
+  pods,
+  refusedExec,
+  runningPod,
+  textAt,
+  until
+} from "./support/Client.ts"
 import { processesWith } from "./support/Machine.ts"
 
 const faults = "/minicluster/faults"
@@ -65,10 +77,20 @@ describe("a cluster with faults", () => {
       assert.strictEqual(quota.code, 403)
       assert.include(
         textAt(quota.body, "message"),
-        "is forbidden: exceeded quota: few, requested: pods=1, used: pods=10"
+        "pods \"a\" is forbidden: exceeded quota: few, requested: pods=1, used: pods=10"
       )
       const { body, code } = yield* call(cluster, "GET", pods)
       assert.deepStrictEqual([code, at(body, "items")], [200, []])
+    }))
+
+  it.live("knows an exec by one verb, by whatever protocol it comes", () =>
+    Effect.gen(function*() {
+      const cluster = yield* make({
+        faults: { rules: [{ verbs: ["create"], subresources: ["exec"], error: { code: 500, message: "not now" } }] }
+      })
+      yield* runningPod(cluster, podBody("a"))
+      const refused = yield* refusedExec(cluster, execPath("a", ["true"], "stdout=true"))
+      assert.deepStrictEqual([refused.code, textAt(refused.body, "message")], [500, "not now"])
     }))
 
   it.live("accepts a deletion that does nothing", () =>

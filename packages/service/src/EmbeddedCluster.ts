@@ -4,6 +4,7 @@
  */
 import type { MiniclusterOptions } from "@kuberun/minicluster"
 import { Effect, FileSystem, Redacted } from "effect"
+import { connect } from "node:net"
 import type { RawConfig } from "./ConfigFile.ts"
 import { startError } from "./StartError.ts"
 import { writePrivate } from "./StateFolder.ts"
@@ -11,9 +12,33 @@ import { writePrivate } from "./StateFolder.ts"
 /** Loaded when it is needed: `kuberun serve` has no use for it. */
 const minicluster = Effect.promise(() => import("@kuberun/minicluster"))
 
+/** Whether something listens there. */
+const isListening = (host: string, port: number): Effect.Effect<boolean> =>
+  Effect.callback<boolean>((resume) => {
+    const socket = connect({ host, port })
+    socket.once("connect", () => resume(Effect.succeed(true)))
+    socket.once("error", () => resume(Effect.succeed(false)))
+    return Effect.sync(() => socket.destroy())
+  }).pipe(Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.succeed(false) }))
+
+/** Another cluster that runs must not lose the only file that leads to it. */
+const refuseRunning = Effect.fn(function*(kubeconfigPath: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const text = yield* fileSystem.readFileString(kubeconfigPath).pipe(Effect.orElseSucceed(() => ""))
+  const [, url = ""] = /^ +server: (https:\S+)$/m.exec(text) ?? []
+  if (!URL.canParse(url)) return
+  const { hostname, port } = new URL(url)
+  if (!(yield* isListening(hostname.replace(/^\[(.*)\]$/, "$1"), Number(port)))) return
+  yield* startError(
+    "Cluster",
+    `${kubeconfigPath} is the kubeconfig of a cluster that runs, at ${url}. Stop that one, or say another file with --kubeconfig-out.`
+  )
+})
+
 /** Starts the cluster, which lives as long as the scope, and writes its kubeconfig to a file. */
 export const start = Effect.fn("EmbeddedCluster.start")(
   function*(kubeconfigPath: string, options: MiniclusterOptions = {}) {
+    yield* refuseRunning(kubeconfigPath)
     const { make } = yield* minicluster
     const cluster = yield* make(options).pipe(Effect.mapError((error) => startError("Cluster", error.message)))
     yield* writePrivate(kubeconfigPath, cluster.kubeconfig)

@@ -29,6 +29,29 @@ const write = Effect.fn(function*(path: string, text: string) {
 })
 
 describe("kuberun minicluster", () => {
+  it.live("leaves a cluster that runs its kubeconfig", () =>
+    Effect.gen(function*() {
+      const fileSystem = yield* FileSystem.FileSystem
+      const cwd = yield* workingFolder
+      const file = `${cwd}/.kuberun/minicluster.kubeconfig`
+      const { cluster } = yield* minicluster(cwd)
+      const before = yield* fileSystem.readFileString(file)
+      const second = yield* Process.kuberun(["minicluster"], { cwd, env: { TMPDIR: cwd } })
+      assert.notStrictEqual(yield* second.exit, 0)
+      assert.match(
+        yield* second.stderr,
+        /is the kubeconfig of a cluster that runs, at https:\S+\. Stop that one, or say another file with --kubeconfig-out\.\n/
+      )
+      assert.strictEqual(yield* fileSystem.readFileString(file), before)
+      const third = yield* minicluster(cwd, ["--kubeconfig-out", "other"])
+      for (const { signal } of [cluster, third.cluster]) yield* signal("SIGTERM")
+      assert.deepStrictEqual([yield* cluster.exit, yield* third.cluster.exit], [0, 0])
+      // One that has ended is no reason.
+      const again = yield* minicluster(cwd)
+      yield* again.cluster.signal("SIGTERM")
+      assert.strictEqual(yield* again.cluster.exit, 0)
+    }).pipe(Effect.scoped, run))
+
   it.live("writes a kubeconfig for its owner only, and ends with status 0, with nothing left, at a signal", () =>
     Effect.gen(function*() {
       const fileSystem = yield* FileSystem.FileSystem
