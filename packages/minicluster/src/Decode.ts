@@ -27,6 +27,9 @@ const isTooDeep = (body: unknown): boolean => {
   return level.length > 0
 }
 
+/** More than stands in any object of the API: each takes a kilobyte while it is read. */
+const maxTokens = 200_000
+
 /**
  * The parser is loaded for the first body that needs it. What it does by itself for errors and for keys takes time by
  * the square of the text's length, in which nobody else would be served.
@@ -34,7 +37,9 @@ const isTooDeep = (body: unknown): boolean => {
 const parseYaml = (text: string): Effect.Effect<unknown, ApiError> =>
   Effect.tryPromise({
     try: async (): Promise<unknown> => {
-      const { isScalar, parseDocument, visit } = await import("yaml")
+      const { isScalar, Lexer, parseDocument, visit } = await import("yaml")
+      let tokens = 0
+      for (const _ of new Lexer().lex(text)) if (++tokens > maxTokens) throw new Error("exceeded max size")
       const document = parseDocument(text, { merge: true, prettyErrors: false, uniqueKeys: false, logLevel: "error" })
       const [error] = document.errors
       if (error !== undefined) {

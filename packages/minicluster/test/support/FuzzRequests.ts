@@ -374,7 +374,7 @@ export const fuzzRequest = (dice: Dice): FuzzRequest => {
   const watches = about.method === "GET" && dice.chance(0.06)
   const query = [queryOf(dice), watches ? "watch=true&timeoutSeconds=1" : ""].filter((part) => part !== "").join("&")
   const headers: Record<string, string> = {
-    accept: dice.chance(0.7) ? "application/json" : dice.pick(accepts),
+    accept: dice.chance(0.6) ? "application/json" : dice.chance(0.5) ? accepts[1] ?? "" : dice.pick(accepts),
     ...(bytes === undefined ? {} : {
       "content-type": dice.chance(0.92) ? type : dice.pick(types),
       "content-length": String(bytes.length)
