@@ -29,7 +29,7 @@ const patience = "20 seconds"
 /** What is reachable: for compiled code, the events, and the history of the last changes. */
 const heldBound = 64 * 1024 * 1024
 /** What V8 and the C library keep besides of what the largest bodies took for a moment. */
-const residentBound = 1024 * 1024 * 1024
+const residentBound = 512 * 1024 * 1024
 
 /** What must not happen, as sentences. */
 const makeFindings = () => {
