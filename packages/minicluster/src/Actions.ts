@@ -36,6 +36,8 @@ const outputOf = Effect.fnUntraced(function*(sources: ReadonlyArray<ByteSource |
 const exec = (container: RunningContainer, argv: ReadonlyArray<string>): Effect.Effect<void, ActionFailed> =>
   Effect.scoped(Effect.gen(function*() {
     const program = yield* container.exec({ argv, stdin: false, stdout: true, stderr: true, terminal: undefined })
+    // One that is waited for no longer is ended, as the runtime ends it.
+    yield* Effect.addFinalizer(() => program.kill)
     const [exitCode, output] = yield* Effect.all(
       [program.exitCode, outputOf([program.stdout, program.stderr])],
       { concurrency: "unbounded" }

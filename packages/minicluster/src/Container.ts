@@ -278,7 +278,9 @@ export const startContainer = (options: ContainerOptions): Effect.Effect<Running
           stdin,
           stdout: yield* attached("stdout"),
           stderr: yield* attached("stderr"),
-          resize: main.resize
+          resize: main.resize,
+          // Its end is the container's business.
+          kill: Effect.void
         }
       })
     } satisfies RunningContainer

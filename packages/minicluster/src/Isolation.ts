@@ -100,11 +100,17 @@ while [ "$count" -gt 0 ]; do
   shift; count=$((count - 1))
 done`
 
+/** For setpriv(1): to be killed when the parent dies, whatever that dies of. */
+const withParent = ["--pdeathsig", "KILL"]
+
 const targetArgs = ({ argv, directory, identity, terminal }: Target, tools: Tools & Partial<NamespaceTools>) => [
   terminal ?? "",
   directory,
   tools.env,
-  ...(identity === undefined || tools.setpriv === undefined ? [] : [tools.setpriv, ...identityArgs(identity), "--"]),
+  // Whoever becomes another user is forgotten by the kernel when its parent dies, and has to ask for it again.
+  ...(identity === undefined || tools.setpriv === undefined
+    ? []
+    : [tools.setpriv, ...withParent, ...identityArgs(identity), "--"]),
   ...argv
 ]
 
@@ -137,8 +143,7 @@ export const startCommand = (isolation: Isolation, start: Start, target: Target)
   return {
     file: tools.setpriv,
     args: [
-      "--pdeathsig",
-      "KILL",
+      ...withParent,
       ...processes,
       tools.setsid,
       tools.sh,
@@ -171,7 +176,8 @@ const entering = (tools: NamespaceTools, user: boolean, pid: number, namespaces:
 
 /**
  * The command that runs `target` beside the container's first process, whose id on the machine is `pid`. It writes a
- * line to descriptor 3 when it is there, and nothing when the container has ended meanwhile.
+ * line to descriptor 3 when it is there, and nothing when the container has ended meanwhile. It ends with the process
+ * that was started.
  */
 export const enterCommand = (isolation: Isolation, pid: number, target: Target): Command => {
   const { tools } = isolation
@@ -179,7 +185,8 @@ export const enterCommand = (isolation: Isolation, pid: number, target: Target):
   const environment = wrapped(target.environment)
   if (isolation._tag === "Shared") return { file: tools.sh, args: run, environment }
   const [file = "", ...args] = entering(isolation.tools, isolation.user, pid, ["--pid", "--mount", "--uts"])
-  return { file, args: [...args, isolation.tools.setsid, tools.sh, ...run], environment }
+  const { setpriv, setsid } = isolation.tools
+  return { file, args: [...args, setpriv, ...withParent, setsid, tools.sh, ...run], environment }
 }
 
 /** What a reader of `Minicluster.isolation` is told. */

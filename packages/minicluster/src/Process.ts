@@ -18,6 +18,8 @@ export interface ProcessStreams {
   readonly stdout: ByteSource | undefined
   readonly stderr: ByteSource | undefined
   readonly resize: (size: TerminalSize) => Effect.Effect<void>
+  /** SIGKILL to the process that was started, and so to its program. */
+  readonly kill: Effect.Effect<void>
 }
 
 export interface Process extends ProcessStreams {
@@ -94,12 +96,14 @@ export const startProcess = (options: ProcessOptions): Effect.Effect<Process, Pr
       try: () => spawnClean(command, stdio),
       catch: (cause) => new ProcessError({ message: refusedAs(cause) })
     })
+    let kill = Effect.void
     const running = (child: ChildProcess) =>
       Effect.callback<Effect.Effect<string>, ProcessError>((resume) => {
         child.once(
           "error",
           (error) => resume(new ProcessError({ message: `cannot start ${command.file}: ${error.message}` }))
         )
+        kill = Effect.asVoid(Effect.sync(() => child.kill("SIGKILL")))
         child.once("exit", (code, signal) => Deferred.doneUnsafe(exit, Effect.succeed(exitCodeOf(code, signal))))
         const reported = child.stdio[3]
         const text = reported instanceof Readable ? firstLine(reported) : Effect.succeed("")
@@ -119,6 +123,7 @@ export const startProcess = (options: ProcessOptions): Effect.Effect<Process, Pr
       stdout: terminal?.source ?? pipes.stdout?.source,
       stderr: pipes.stderr?.source,
       resize: terminal?.resize ?? (() => Effect.void),
+      kill,
       report
     }
   }).pipe(Effect.uninterruptible)

@@ -103,6 +103,39 @@ layer(clusterLayer(), { excludeTestServices: true })("a pod", (it) => {
       assert.strictEqual(log.text.match(/LD_PRELOAD cannot be preloaded/g)?.length, 2)
     }))
 
+  it.effect("is left by the program of a probe whose time is over", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const mark = "a-probe-that-hangs"
+      const containers = ["root", "user"].map((name) => ({
+        name,
+        image: "busybox",
+        command: ["sleep", "1000"],
+        ...(name === "root" ? {} : { securityContext: { runAsUser: 65_534 } }),
+        readinessProbe: { exec: { command: ["sh", "-c", `: ${mark}; sleep 1000; :`] }, periodSeconds: 1000 }
+      }))
+      yield* runningPod(cluster, podBody("probed", "", { containers }))
+      const about = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=probed,reason=Unhealthy"
+      yield* until(cluster, about, ({ body }) => listAt(body, "items").length === 2)
+      yield* eventually(() => processesWith(mark).length === 0, () => processesWith(mark).join(" "))
+    }))
+
+  it.effect("ends with the process that holds it, also as another user", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const mark = "held-by-a-process"
+      const containers = [{
+        name: "main",
+        image: "busybox",
+        command: ["sh", "-c", `: ${mark}; sleep 1000; :`],
+        securityContext: { runAsUser: 65_534 }
+      }]
+      yield* runningPod(cluster, podBody("held", "", { containers, restartPolicy: "Never" }))
+      const holders = new Set(processesWith("unshare"))
+      for (const id of processesWith(mark)) if (holders.has(id)) process.kill(Number(id), "SIGKILL")
+      yield* eventually(() => processesWith(mark).length === 0, () => processesWith(mark).join(" "))
+    }))
+
   it.effect("that the machine cannot start fails, and says why", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService
