@@ -69,7 +69,7 @@ const answer = (authenticate: Authenticate, api: Api, request: IncomingMessage):
   orRefusal(Effect.gen(function*() {
     const url = urlOf(request)
     const user = yield* userOf(authenticate, request)
-    const contentType = (request.headers["content-type"] ?? "").split(";")[0]?.trim() ?? ""
+    const contentType = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? ""
     const apiRequest: ApiRequest = {
       method: request.method === "HEAD" ? "GET" : request.method ?? "GET",
       path: yield* decodePath(url),

@@ -154,6 +154,14 @@ layer(clusterLayer(), { excludeTestServices: true })("an odd client", (it) => {
       assert.strictEqual((yield* apply).code, 200)
     }))
 
+  it.effect("a media type is the same in capitals", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      const body = { metadata: { name: "capitals" } }
+      const created = yield* call(cluster, "POST", configmaps, { body, contentType: "Application/JSON; charset=UTF-8" })
+      assert.strictEqual(created.code, 201)
+    }))
+
   it.effect("a path of slashes alone is a path", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService
