@@ -29,7 +29,7 @@ const refuseRunning = Effect.fn(function*(kubeconfigPath: string) {
   if (!URL.canParse(url)) return
   const { hostname, port } = new URL(url)
   if (!(yield* isListening(hostname.replace(/^\[(.*)\]$/, "$1"), Number(port)))) return
-  yield* startError(
+  return yield* startError(
     "Cluster",
     `${kubeconfigPath} is the kubeconfig of a cluster that runs, at ${url}. Stop that one, or say another file with --kubeconfig-out.`
   )
