@@ -27,8 +27,15 @@ export const keepNodeLease = (store: Store, kubelet: Kubelet): Effect.Effect<voi
       renewTime: microTime(now)
     })
     yield* makeObject(store, "leases", nodeName, namespace, { spec: specAt(yield* Clock.currentTimeMillis) })
-    const renew = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      store.update("leases", namespace, nodeName, (lease): Lease =>
-        kubelet.isLost() ? lease as Lease : { ...lease, spec: specAt(now) }))
+    const renew = Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) =>
+        store.update(
+          "leases",
+          namespace,
+          nodeName,
+          (lease): Lease => kubelet.isLost() ? lease as Lease : { ...lease, spec: specAt(now) }
+        )
+    )
     yield* Effect.ignore(renew).pipe(Effect.delay(renewEvery), Effect.repeat(Schedule.forever), Effect.forkScoped)
   })
