@@ -1,3 +1,4 @@
+export { MiniclusterError } from "./api/Server.ts"
 export {
   type Eviction,
   type ExecFault,
@@ -5,7 +6,6 @@ export {
   FaultPlanError,
   type FaultRule,
   type WatchFault
-} from "./FaultPlan.ts"
-export { type FaultsControl, type FiredFault } from "./Faults.ts"
+} from "./faults/FaultPlan.ts"
+export { type FaultsControl, type FiredFault } from "./faults/Faults.ts"
 export { layer, make, type Minicluster, type MiniclusterOptions, MiniclusterService } from "./Minicluster.ts"
-export { MiniclusterError } from "./Server.ts"

@@ -3,8 +3,8 @@ import { layer as clusterLayer, MiniclusterService } from "@kuberun/minicluster"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
-import { type ContainerLog, type LogOptions, makeContainerLog } from "../src/ContainerLog.ts"
-import { logOptions } from "../src/PodLog.ts"
+import { type ContainerLog, type LogOptions, makeContainerLog } from "../src/runtime/ContainerLog.ts"
+import { logOptions } from "../src/streams/PodLog.ts"
 import { at, call, podBody, pods, runningPod, textAt, until } from "./support/Client.ts"
 
 const bytes = (text: string) => Buffer.from(text)

@@ -19,7 +19,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { makeDirectory, removeFolder } from "../src/Directory.ts"
+import { makeDirectory, removeFolder } from "../src/runtime/Directory.ts"
 import { call, outputOf, podBody, pods, runningPod, textAt, until } from "./support/Client.ts"
 
 /** A folder of the test's own, for clusters to have theirs in. */

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { layer as clusterLayer, type Minicluster, MiniclusterService } from "@kuberun/minicluster"
 import { Effect } from "effect"
-import { groupVersion, resourceTypes, reviewTypes } from "../src/Resources.ts"
+import { groupVersion, resourceTypes, reviewTypes } from "../src/shapes/Resources.ts"
 import { at, call, type Json, listAt, textAt } from "./support/Client.ts"
 
 /** What kubectl asks for. */

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { expand, resolveEnvironment } from "../src/Environment.ts"
-import { type Container, type Pod } from "../src/Objects.ts"
-import { makeStore } from "../src/Store.ts"
+import { makeStore } from "../src/api/Store.ts"
+import { expand, resolveEnvironment } from "../src/runtime/Environment.ts"
+import { type Container, type Pod } from "../src/shapes/Objects.ts"
 import { podOf, specOf } from "./support/Container.ts"
 
 const pieces = Schema.Array(Schema.Literals(["$", "$$", "$(A)", "$(B)", "$(", ")", "(", "x", "$(no)", "$()"]))

@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { makeNamespaces } from "../src/Controllers.ts"
-import { makeEvents } from "../src/Events.ts"
-import { makeStore } from "../src/Store.ts"
+import { makeNamespaces } from "../src/api/Controllers.ts"
+import { makeEvents } from "../src/api/Events.ts"
+import { makeStore } from "../src/api/Store.ts"
 import { podOf } from "./support/TestNode.ts"
 
 it.effect("the same event again raises its count, others follow in the order of their names, and none outlives its namespace", () =>

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { type FaultsControl, handleFaults, makeFaults, type RequestAttributes } from "../src/Faults.ts"
-import { type ApiRequest } from "../src/Http.ts"
-import { type ApiError, type Status } from "../src/Status.ts"
+import { type ApiRequest } from "../src/api/Http.ts"
+import { type ApiError, type Status } from "../src/api/Status.ts"
+import { type FaultsControl, handleFaults, makeFaults, type RequestAttributes } from "../src/faults/Faults.ts"
 
 const get: RequestAttributes = { verb: "get", resource: "pods", subresource: "" }
 const create: RequestAttributes = { verb: "create", resource: "pods", subresource: "", name: "a" }

@@ -1,7 +1,7 @@
 import { assert, it, layer } from "@effect/vitest"
 import { layer as clusterLayer, type Minicluster, MiniclusterService } from "@kuberun/minicluster"
 import { Effect } from "effect"
-import { imageBehaviour } from "../src/Images.ts"
+import { imageBehaviour } from "../src/runtime/Images.ts"
 import { at, call, exec, follow, listAt, podBody, pods, runningPod, textAt, until } from "./support/Client.ts"
 
 const create = (cluster: Minicluster, name: string, image: string, spec: object = {}) =>

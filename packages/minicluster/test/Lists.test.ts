@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { layer as clusterLayer, type Minicluster, MiniclusterService } from "@kuberun/minicluster"
 import { Effect } from "effect"
-import { type Resource } from "../src/Resources.ts"
+import { type Resource } from "../src/shapes/Resources.ts"
 import { at, call, type Json, listAt, podBody, textAt, until } from "./support/Client.ts"
 import { create, pathOf, refusalOf, resources, versionOf } from "./support/Samples.ts"
 

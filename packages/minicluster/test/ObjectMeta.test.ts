@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Names from "../src/Names.ts"
-import { type KubeObject } from "../src/Objects.ts"
-import { type Resource } from "../src/Resources.ts"
-import { createCauses, updateCauses } from "../src/Validation.ts"
+import * as Names from "../src/shapes/Names.ts"
+import { type KubeObject } from "../src/shapes/Objects.ts"
+import { type Resource } from "../src/shapes/Resources.ts"
+import { createCauses, updateCauses } from "../src/shapes/Validation.ts"
 
 const own = {
   name: "c",

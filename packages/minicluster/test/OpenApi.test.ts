@@ -1,8 +1,8 @@
 /** What kubectl explain, create and apply read before they do anything. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { openApi } from "../src/OpenApi.ts"
-import { resourceTypes, verbsOf } from "../src/Resources.ts"
+import { openApi } from "../src/shapes/OpenApi.ts"
+import { resourceTypes, verbsOf } from "../src/shapes/Resources.ts"
 
 interface Schema {
   readonly description?: string

@@ -1,11 +1,11 @@
 /** The four ways to PATCH. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { mergePatch } from "../src/MergePatch.ts"
-import { applyPatch } from "../src/Patch.ts"
-import { resourceTypes } from "../src/Resources.ts"
-import { isRecord } from "../src/Schemas.ts"
-import { strategicMerge } from "../src/StrategicMerge.ts"
+import { mergePatch } from "../src/shapes/MergePatch.ts"
+import { applyPatch } from "../src/shapes/Patch.ts"
+import { resourceTypes } from "../src/shapes/Resources.ts"
+import { isRecord } from "../src/shapes/Schemas.ts"
+import { strategicMerge } from "../src/shapes/StrategicMerge.ts"
 
 const types = {
   json: "application/json-patch+json",

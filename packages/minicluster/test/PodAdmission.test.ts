@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { at, listOf } from "../src/Json.ts"
-import { type KubeObject, type Pod } from "../src/Objects.ts"
-import { admit } from "../src/PodAdmission.ts"
-import { makeStore, type Store } from "../src/Store.ts"
-import { createCauses, withDefaults } from "../src/Validation.ts"
+import { admit } from "../src/api/PodAdmission.ts"
+import { makeStore, type Store } from "../src/api/Store.ts"
+import { at, listOf } from "../src/shapes/Json.ts"
+import { type KubeObject, type Pod } from "../src/shapes/Objects.ts"
+import { createCauses, withDefaults } from "../src/shapes/Validation.ts"
 
 const user = { name: "jane", groups: [] }
 const metadata = (name: string) => ({

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { at } from "../src/Json.ts"
-import { type KubeObject } from "../src/Objects.ts"
-import { canonical, parseQuantity } from "../src/Quantity.ts"
-import { withDefaults } from "../src/Validation.ts"
+import { at } from "../src/shapes/Json.ts"
+import { type KubeObject } from "../src/shapes/Objects.ts"
+import { canonical, parseQuantity } from "../src/shapes/Quantity.ts"
+import { withDefaults } from "../src/shapes/Validation.ts"
 
 const completed = (spec: object, more: object = {}): KubeObject =>
   withDefaults("pods", {

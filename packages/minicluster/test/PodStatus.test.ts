@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { type ContainerState, type ContainerStatus, type Pod, type PodPhase, timestamp } from "../src/Objects.ts"
-import { podPhase, podStatus, type PodView, qosClass } from "../src/PodStatus.ts"
+import { podPhase, podStatus, type PodView, qosClass } from "../src/node/PodStatus.ts"
+import { type ContainerState, type ContainerStatus, type Pod, type PodPhase, timestamp } from "../src/shapes/Objects.ts"
 import { conditionOf, container, idle, makeTestNode, podOf, stateOf, statusOf } from "./support/TestNode.ts"
 
 const terminated = (exitCode: number): ContainerState => ({

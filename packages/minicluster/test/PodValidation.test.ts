@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { type KubeObject, type Pod } from "../src/Objects.ts"
-import { ephemeralContainersCauses } from "../src/PodValidation.ts"
-import { conform } from "../src/Schemas.ts"
-import { type Cause } from "../src/Status.ts"
-import { createCauses, updateCauses, withDefaults } from "../src/Validation.ts"
+import { type Cause } from "../src/api/Status.ts"
+import { type KubeObject, type Pod } from "../src/shapes/Objects.ts"
+import { ephemeralContainersCauses } from "../src/shapes/PodValidation.ts"
+import { conform } from "../src/shapes/Schemas.ts"
+import { createCauses, updateCauses, withDefaults } from "../src/shapes/Validation.ts"
 
 type Json = Record<string, unknown>
 

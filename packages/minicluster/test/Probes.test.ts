@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { createServer } from "node:http"
-import { ActionFailed, actWithin } from "../src/Actions.ts"
-import { type RunningContainer } from "../src/Container.ts"
-import { afterAttempt, healthBefore, runProbe, unhealthy } from "../src/Probes.ts"
+import { ActionFailed, actWithin } from "../src/node/Actions.ts"
+import { afterAttempt, healthBefore, runProbe, unhealthy } from "../src/node/Probes.ts"
+import { type RunningContainer } from "../src/runtime/Container.ts"
 import { conditionOf, container, idle, isReady, isUp, makeTestNode, stateOf, statusOf } from "./support/TestNode.ts"
 
 const upTo = (most: number, least = 1) =>

@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Buffer } from "node:buffer"
-import { decodeBody, parseBody } from "../src/Decode.ts"
-import { decodeProtobuf } from "../src/Protobuf.ts"
-import { type ResourceType, resourceTypes, reviewTypes } from "../src/Resources.ts"
+import { decodeBody, parseBody } from "../src/shapes/Decode.ts"
+import { decodeProtobuf } from "../src/shapes/Protobuf.ts"
+import { type ResourceType, resourceTypes, reviewTypes } from "../src/shapes/Resources.ts"
 
 const recorded = {
   configMap:

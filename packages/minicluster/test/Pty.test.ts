@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
-import { openPty } from "../src/Pty.ts"
-import { spawnClean } from "../src/Spawn.ts"
+import { openPty } from "../src/runtime/Pty.ts"
+import { spawnClean } from "../src/runtime/Spawn.ts"
 
 it.live("what a program wrote before its end is read after it, to the last byte, and then comes the end", () =>
   Effect.gen(function*() {

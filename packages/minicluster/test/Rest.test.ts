@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { layer as clusterLayer, MiniclusterService } from "@kuberun/minicluster"
 import { Effect } from "effect"
-import { groupVersion, qualifiedName, resourceTypes, verbsOf } from "../src/Resources.ts"
+import { groupVersion, qualifiedName, resourceTypes, verbsOf } from "../src/shapes/Resources.ts"
 import {
   at,
   call,

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { storeDefaultRoles } from "../src/DefaultRoles.ts"
-import { type ApiRequest, type User } from "../src/Http.ts"
-import { type Review } from "../src/Resources.ts"
-import { review } from "../src/Reviews.ts"
-import { makeStore } from "../src/Store.ts"
+import { storeDefaultRoles } from "../src/access/DefaultRoles.ts"
+import { review } from "../src/access/Reviews.ts"
+import { type ApiRequest, type User } from "../src/api/Http.ts"
+import { makeStore } from "../src/api/Store.ts"
+import { type Review } from "../src/shapes/Resources.ts"
 import { at, listAt, textAt } from "./support/Client.ts"
 
 const alice: User = {

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { cpus, release, totalmem } from "node:os"
-import { makeNode, nodeRoom } from "../src/Node.ts"
-import { type Pod } from "../src/Objects.ts"
-import { demand, unschedulable } from "../src/Scheduler.ts"
+import { makeNode, nodeRoom } from "../src/node/Node.ts"
+import { demand, unschedulable } from "../src/node/Scheduler.ts"
+import { type Pod } from "../src/shapes/Objects.ts"
 import { conditionOf, container, isReady, makeTestNode, makeTestNodeWith, podOf, stateOf } from "./support/TestNode.ts"
 
 const asking = (name: string, cpu: number, more: object = {}) =>

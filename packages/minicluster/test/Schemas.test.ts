@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Buffer } from "node:buffer"
-import { decodeBody, decodeDeleteOptions, parseBody } from "../src/Decode.ts"
-import { type ApiRequest } from "../src/Http.ts"
-import { resourceTypes } from "../src/Resources.ts"
-import { conform } from "../src/Schemas.ts"
+import { type ApiRequest } from "../src/api/Http.ts"
+import { decodeBody, decodeDeleteOptions, parseBody } from "../src/shapes/Decode.ts"
+import { resourceTypes } from "../src/shapes/Resources.ts"
+import { conform } from "../src/shapes/Schemas.ts"
 
 const request = (json: unknown, query = "", method = "POST"): ApiRequest => ({
   method,

@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { backOff, noBackOff, restarts } from "../src/Slot.ts"
+import { backOff, noBackOff, restarts } from "../src/node/Slot.ts"
 
 it.effect.prop(
   "restarts come at once, then after 10 s, doubled up to 5 minutes; a run of more than 10 minutes clears it",

@@ -3,7 +3,7 @@ import { layer as clusterLayer, MiniclusterService } from "@kuberun/minicluster"
 import { Effect, Exit, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import { createInflate, deflateSync } from "node:zlib"
-import { dictionary, type Frame, makeFrames, synReplyFrame } from "../src/Spdy.ts"
+import { dictionary, type Frame, makeFrames, synReplyFrame } from "../src/streams/Spdy.ts"
 import { eventually, outputOf, podBody, pods, runningPod } from "./support/Client.ts"
 import { controlFrame, dataFrame, headerBlock, makeDeflate, spdy, synStream } from "./support/Streams.ts"
 

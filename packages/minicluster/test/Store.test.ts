@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
-import { type ConfigMap } from "../src/Objects.ts"
-import { makeStore } from "../src/Store.ts"
+import { makeStore } from "../src/api/Store.ts"
+import { type ConfigMap } from "../src/shapes/Objects.ts"
 
 const configMap = (length: number): ConfigMap => ({
   apiVersion: "v1",

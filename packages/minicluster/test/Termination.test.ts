@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { ActionFailed } from "../src/Actions.ts"
-import { stopContainer, turnOf } from "../src/Lifecycle.ts"
+import { ActionFailed } from "../src/node/Actions.ts"
+import { stopContainer, turnOf } from "../src/node/Lifecycle.ts"
 import { conditionOf, container, idle, isReady, isUp, makeTestNode, stateOf } from "./support/TestNode.ts"
 
 const upTo = (most: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThanOrEqualTo(most))

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { at } from "../src/Json.ts"
-import { type KubeObject } from "../src/Objects.ts"
-import { type Resource, resourceTypes } from "../src/Resources.ts"
-import { createCauses, updateCauses, withDefaults } from "../src/Validation.ts"
+import { at } from "../src/shapes/Json.ts"
+import { type KubeObject } from "../src/shapes/Objects.ts"
+import { type Resource, resourceTypes } from "../src/shapes/Resources.ts"
+import { createCauses, updateCauses, withDefaults } from "../src/shapes/Validation.ts"
 
 const objectOf = (resource: Resource, content: object, metadata: object = {}): KubeObject => ({
   apiVersion: "v1",

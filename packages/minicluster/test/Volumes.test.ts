@@ -14,10 +14,10 @@ import {
   writeFileSync
 } from "node:fs"
 import { join } from "node:path"
-import { mountsOf } from "../src/Mounts.ts"
-import { type KubeObject, type Pod, type Volume, type VolumeMount } from "../src/Objects.ts"
-import { makeStore, type Store } from "../src/Store.ts"
-import { prepareVolumes, type VolumeOptions, type Volumes } from "../src/Volumes.ts"
+import { makeStore, type Store } from "../src/api/Store.ts"
+import { mountsOf } from "../src/runtime/Mounts.ts"
+import { prepareVolumes, type VolumeOptions, type Volumes } from "../src/runtime/Volumes.ts"
+import { type KubeObject, type Pod, type Volume, type VolumeMount } from "../src/shapes/Objects.ts"
 import { call, exec, podBody, pods, runningPod, until } from "./support/Client.ts"
 import { podOf, specOf, temporaryFolder } from "./support/Container.ts"
 

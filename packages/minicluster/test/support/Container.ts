@@ -4,11 +4,11 @@ import { Buffer } from "node:buffer"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type ByteSource } from "../../src/Bytes.ts"
-import { type ContainerOptions, type RunningContainer, startContainer } from "../../src/Container.ts"
-import { makeContainerLog } from "../../src/ContainerLog.ts"
-import { detectIsolation } from "../../src/Isolation.ts"
-import { type Container, type Pod } from "../../src/Objects.ts"
+import { type ByteSource } from "../../src/runtime/Bytes.ts"
+import { type ContainerOptions, type RunningContainer, startContainer } from "../../src/runtime/Container.ts"
+import { makeContainerLog } from "../../src/runtime/ContainerLog.ts"
+import { detectIsolation } from "../../src/runtime/Isolation.ts"
+import { type Container, type Pod } from "../../src/shapes/Objects.ts"
 
 export const temporaryFolder = Effect.acquireRelease(
   Effect.promise(() => mkdtemp(join(tmpdir(), "container-test-"))),

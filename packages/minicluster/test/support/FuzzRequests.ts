@@ -1,6 +1,6 @@
 /** Requests of the API that are nearly right. What they create runs nothing but `true`. */
 import { Buffer } from "node:buffer"
-import { groupVersion, type Resource, resourceTypes, reviewTypes } from "../../src/Resources.ts"
+import { groupVersion, type Resource, resourceTypes, reviewTypes } from "../../src/shapes/Resources.ts"
 import {
   accepts,
   bombs,

@@ -7,8 +7,8 @@ import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:chil
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { openPty, type TerminalSize } from "../../src/Pty.ts"
-import { spawnClean } from "../../src/Spawn.ts"
+import { openPty, type TerminalSize } from "../../src/runtime/Pty.ts"
+import { spawnClean } from "../../src/runtime/Spawn.ts"
 import { eventually } from "./Client.ts"
 
 export const hasKubectl = spawnSync("kubectl", ["version", "--client"]).status === 0

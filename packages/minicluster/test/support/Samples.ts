@@ -1,7 +1,7 @@
 /** One small object of each resource, and where it lives. */
 import { type Minicluster } from "@kuberun/minicluster"
 import { type Effect } from "effect"
-import { groupVersion, type Resource, resourceTypes } from "../../src/Resources.ts"
+import { groupVersion, type Resource, resourceTypes } from "../../src/shapes/Resources.ts"
 import { type Answer, call, textAt } from "./Client.ts"
 
 export const resources = Object.keys(resourceTypes) as ReadonlyArray<Resource>

@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { connect } from "node:tls"
 import { constants, createDeflate } from "node:zlib"
 import { WebSocket } from "ws"
-import { dictionary } from "../../src/Spdy.ts"
+import { dictionary } from "../../src/streams/Spdy.ts"
 import { eventually } from "./Client.ts"
 
 const authority = (cluster: Minicluster) =>

@@ -1,0 +1,49 @@
+/** ClusterRoles that are put together from others by labels (`pkg/controller/clusterroleaggregation` of Kubernetes). */
+import { Effect, Schedule } from "effect"
+import { isDeepStrictEqual } from "node:util"
+import { type Store } from "../api/Store.ts"
+import { type LabelSelector, type PolicyRule, type Role } from "../shapes/Objects.ts"
+
+const selects = ({ matchExpressions = [], matchLabels = {} }: LabelSelector, { metadata: { labels = {} } }: Role) =>
+  Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+  matchExpressions.every(({ key, operator, values = [] }) => {
+    const isThere = Object.hasOwn(labels, key)
+    const isIn = isThere && values.includes(labels[key] ?? "")
+    return { In: isIn, NotIn: !isIn, Exists: isThere, DoesNotExist: !isThere }[operator] ?? false
+  })
+
+/** The rules of those in `all` that `role` gathers, in the order of their names, each once. */
+const aggregated = (role: Role, all: ReadonlyArray<Role>): ReadonlyArray<PolicyRule> =>
+  (role.aggregationRule?.clusterRoleSelectors ?? [])
+    .flatMap((selector) => all.filter((source) => source !== role && selects(selector, source)))
+    .toSorted((left, right) => left.metadata.name < right.metadata.name ? -1 : 1)
+    .flatMap(({ rules }) => rules ?? [])
+    .filter((rule, index, rules) => rules.findIndex((one) => isDeepStrictEqual(one, rule)) === index)
+
+/** Gathers once, until there is no more to gather. */
+export const aggregateRoles = (store: Store): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { items } = yield* store.list("clusterroles", undefined)
+    const role = items.find((one) =>
+      one.aggregationRule !== undefined && !isDeepStrictEqual(one.rules ?? [], aggregated(one, items))
+    )
+    if (role === undefined) return
+    const rules = aggregated(role, items)
+    // Whoever was deleted meanwhile needs no rules.
+    yield* Effect.ignore(store.update("clusterroles", "", role.metadata.name, (current) => ({ ...current, rules })))
+    yield* aggregateRoles(store)
+  })
+
+/** Gathers anew with each change of a ClusterRole, until it is interrupted. */
+export const keepAggregated = (store: Store): Effect.Effect<never> =>
+  Effect.scoped(Effect.gen(function*() {
+    const { next } = yield* store.follow(yield* store.version)
+    yield* aggregateRoles(store)
+    const isRole = ({ resource }: { readonly resource: string }) => resource === "clusterroles"
+    const react = Effect.flatMap(next, (changes) => changes.some(isRole) ? aggregateRoles(store) : Effect.void)
+    return yield* Effect.forever(react)
+  })).pipe(
+    // The history went by faster than this could read it.
+    Effect.retry(Schedule.spaced("100 millis")),
+    Effect.orDie
+  )
