@@ -202,7 +202,14 @@ layer(clusterLayer(), { excludeTestServices: true })("an object", (it) => {
       }
       const now = yield* call(cluster, "GET", `${configmaps}/contended`)
       assert.deepStrictEqual(at(now.body, "data"), at(accepted?.body, "data"))
-      const unconditional = yield* call(cluster, "PUT", `${configmaps}/contended`, { body: { data: { by: "force" } } })
+      const nameless = yield* call(cluster, "PUT", `${configmaps}/contended`, { body: { data: { by: "force" } } })
+      assert.deepStrictEqual([nameless.code, textAt(nameless.body, "message")], [
+        400,
+        "the name of the object (contended based on URL) was undeterminable: name must be provided"
+      ])
+      const unconditional = yield* call(cluster, "PUT", `${configmaps}/contended`, {
+        body: { metadata: { name: "contended" }, data: { by: "force" } }
+      })
       assert.strictEqual(unconditional.code, 200)
     }))
 

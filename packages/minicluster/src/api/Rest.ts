@@ -190,10 +190,14 @@ export const updateObject = Effect.fnUntraced(function*(store: Store, place: Pla
   const { name, namespace, resource } = place
   const { object, warnings } = yield* decodeBody(resourceTypes[resource], request)
   const sent: Sent = object
-  if ((sent.metadata?.name ?? name) !== name) {
+  const given = sent.metadata?.name ?? ""
+  if (given === "") {
     return yield* badRequest(
-      `the name of the object (${sent.metadata?.name}) does not match the name on the URL (${name})`
+      `the name of the object (${name} based on URL) was undeterminable: name must be provided`
     )
+  }
+  if (given !== name) {
+    return yield* badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`)
   }
   const previous = yield* store.get(resource, namespace, name)
   return yield* answerObject(
