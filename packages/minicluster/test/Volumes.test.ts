@@ -322,7 +322,7 @@ layer(clusterLayer(), { excludeTestServices: true })("a pod's volumes and variab
           { name: "COLOR", valueFrom: { configMapKeyRef: { name: "paint", key: "color" } } },
           { name: "NODE", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } }
         ],
-        volumeMounts: [{ name: "paint", mountPath: "/paint" }, { name: "work", mountPath: "/work", subPath: "sub" }]
+        volumeMounts: [{ name: "paint", mountPath: "/paint" }, { name: "work", mountPath: "/scratch", subPath: "sub" }]
       }
       const helper = { ...container, name: "helper", volumeMounts: [{ name: "work", mountPath: "/all" }] }
       const volumes = [{ name: "paint", configMap: { name: "paint" } }, { name: "work", emptyDir: {} }]
@@ -341,7 +341,7 @@ layer(clusterLayer(), { excludeTestServices: true })("a pod's volumes and variab
         return session.output(1)
       })
       assert.strictEqual(
-        yield* print("echo $COLOR $NODE; cat /paint/color; echo; echo x > /work/x"),
+        yield* print("echo $COLOR $NODE; cat /paint/color; echo; echo x > /scratch/x"),
         "blue minicluster\nblue\n"
       )
       const session = yield* exec(cluster, "painted", ["ls", "/all/sub"], "stdout=true&container=helper")
