@@ -1,10 +1,10 @@
 /** The four ways to PATCH. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { isRecord } from "../src/shapes/Json.ts"
 import { mergePatch } from "../src/shapes/MergePatch.ts"
 import { applyPatch } from "../src/shapes/Patch.ts"
 import { resourceTypes } from "../src/shapes/Resources.ts"
-import { isRecord } from "../src/shapes/Schemas.ts"
 import { strategicMerge } from "../src/shapes/StrategicMerge.ts"
 
 const types = {

@@ -1,4 +1,6 @@
 /** The columns that kubectl prints for each kind, and their cells: `k8s.io/kubernetes/pkg/printers/internalversion`. */
+import { sidecarsOf } from "../node/PodStatus.ts"
+import { at as valueAt, listOf, textOf } from "../shapes/Json.ts"
 import {
   type ConfigMap,
   type ContainerStatus,
@@ -45,9 +47,7 @@ const reasonOf = ({ state }: ContainerStatus): string | undefined => state.waiti
 /** `Init:1/2`, `Init:Error` and the like while init containers are not through; sidecars count once they have started. */
 const initReason = (pod: Pod): string | undefined => {
   const statuses = pod.status.initContainerStatuses ?? []
-  const sidecars = new Set(
-    (pod.spec.initContainers ?? []).flatMap(({ name, restartPolicy }) => restartPolicy === "Always" ? [name] : [])
-  )
+  const sidecars = sidecarsOf(pod.spec)
   const isThrough = (status: ContainerStatus) =>
     status.state.terminated?.exitCode === 0 || (sidecars.has(status.name) && status.started)
   const index = statuses.findIndex((status) => !isThrough(status))
@@ -63,7 +63,7 @@ const initReason = (pod: Pod): string | undefined => {
 }
 
 /** The STATUS column: the phase, unless a reason or the deletion says more (`printPod`). */
-export const podReason = (pod: Pod): string => {
+const podReason = (pod: Pod): string => {
   if (pod.metadata.deletionTimestamp !== undefined) return "Terminating"
   const gated = pod.status.conditions?.find(({ reason, type }) =>
     type === "PodScheduled" && reason === "SchedulingGated"
@@ -79,10 +79,9 @@ export const podReason = (pod: Pod): string => {
 
 const podCells: Printer["cells"] = (object, now) => {
   const pod = object as Pod
-  const sidecars = (pod.spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always")
-  const names = new Set(sidecars.map(({ name }) => name))
+  const sidecars = sidecarsOf(pod.spec)
   const statuses = [
-    ...(pod.status.initContainerStatuses ?? []).filter(({ name }) => names.has(name)),
+    ...(pod.status.initContainerStatuses ?? []).filter(({ name }) => sidecars.has(name)),
     ...(pod.status.containerStatuses ?? [])
   ]
   const counted = initReason(pod) === undefined ? statuses : pod.status.initContainerStatuses ?? []
@@ -95,7 +94,7 @@ const podCells: Printer["cells"] = (object, now) => {
   return [
     pod.metadata.name,
     `${statuses.filter(({ ready, state }) => ready && state.running !== undefined).length}/${
-      pod.spec.containers.length + sidecars.length
+      pod.spec.containers.length + sidecars.size
     }`,
     podReason(pod),
     restarts > 0 && last !== undefined ? `${restarts} (${age(last, now)} ago)` : String(restarts),
@@ -125,13 +124,8 @@ const eventCells: Printer["cells"] = (object, now) => {
 }
 
 /** The text at a path of keys, or what stands for nothing. */
-const at = (object: unknown, path: string, nothing = ""): string => {
-  let value = object
-  for (const key of path.split(".")) {
-    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined
-  }
-  return typeof value === "string" && value !== "" ? value : nothing
-}
+const at = (object: unknown, path: string, nothing = ""): string =>
+  textOf(valueAt(object, ...path.split("."))) || nothing
 
 const sizeOf = (...maps: ReadonlyArray<object | undefined>): string =>
   String(maps.reduce((sum, map) => sum + Object.keys(map ?? {}).length, 0))
@@ -143,10 +137,8 @@ const modes: Readonly<Record<string, string>> = {
   ReadWriteOncePod: "RWOP"
 }
 
-const accessModes = (object: KubeObject): string => {
-  const { spec } = object as KubeObject & { readonly spec?: { readonly accessModes?: ReadonlyArray<string> } }
-  return (spec?.accessModes ?? []).map((mode) => modes[mode] ?? mode).join(",")
-}
+const accessModes = (claim: KubeObject): string =>
+  listOf(valueAt(claim, "spec", "accessModes")).map(textOf).map((mode) => modes[mode] ?? mode).join(",")
 
 const rolePrefix = "node-role.kubernetes.io/"
 
@@ -188,15 +180,9 @@ const bindingCells: Printer["cells"] = (object, now) => {
     subjects.filter(({ kind }) => kind === wanted).map(({ name, namespace }) =>
       wanted === "ServiceAccount" ? `${namespace ?? ""}/${name}` : name
     ).join(", ")
-  const { name, creationTimestamp } = object.metadata
-  return [
-    name,
-    `${roleRef.kind}/${roleRef.name}`,
-    age(creationTimestamp, now),
-    of("User"),
-    of("Group"),
-    of("ServiceAccount")
-  ]
+  const { creationTimestamp, name } = object.metadata
+  const others = ["User", "Group", "ServiceAccount"].map(of)
+  return [name, `${roleRef.kind}/${roleRef.name}`, age(creationTimestamp, now), ...others]
 }
 
 /** Columns from their names: one in parentheses is for `-o wide`. */
@@ -236,10 +222,7 @@ export const printers: Readonly<Record<Resource, Printer>> = {
     return [sizeOf(data, binaryData)]
   }),
   secrets: simple("Type|Data", (object) => [at(object, "type"), sizeOf((object as Secret).data)]),
-  serviceaccounts: simple("Secrets", (object) => {
-    const { secrets = [] } = object as KubeObject & { readonly secrets?: ReadonlyArray<unknown> }
-    return [String(secrets.length)]
-  }),
+  serviceaccounts: simple("Secrets", (object) => [String(listOf(valueAt(object, "secrets")).length)]),
   persistentvolumeclaims: printer(
     "Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|(VolumeMode)",
     (object, now) => [

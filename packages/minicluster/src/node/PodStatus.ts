@@ -32,6 +32,10 @@ export const qosClass = (containers: ReadonlyArray<Container>): string => {
 /** An init container that stays (KEP-753). */
 export const isSidecar = (container: Container): boolean => container.restartPolicy === "Always"
 
+/** The names of a pod's sidecars. */
+export const sidecarsOf = ({ initContainers = [] }: PodSpec): ReadonlySet<string> =>
+  new Set(initContainers.filter(isSidecar).map(({ name }) => name))
+
 /** The statuses of a pod's containers, each list in the order of the spec. */
 export interface Statuses {
   readonly init: ReadonlyArray<ContainerStatus>
@@ -55,7 +59,7 @@ const isRunning = ({ state }: ContainerStatus) => state.running !== undefined
 const end = ({ lastState, state }: ContainerStatus) => state.terminated ?? lastState.terminated
 
 const split = (spec: PodSpec, { init }: Statuses) => {
-  const sidecars = new Set((spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name))
+  const sidecars = sidecarsOf(spec)
   return {
     sidecars: init.filter(({ name }) => sidecars.has(name)),
     regular: init.filter(({ name }) => !sidecars.has(name))

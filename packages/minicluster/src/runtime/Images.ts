@@ -16,6 +16,20 @@ export type ImageBehaviour =
 /** `.test` can never be a real registry (RFC 6761), and so no real image is taken for one of these. */
 const prefix = "kuberun.test/"
 
+/** By the names behind the prefix. */
+const behaviours: Readonly<Record<string, ImageBehaviour>> = {
+  missing: { _tag: "Missing" },
+  unauthorized: { _tag: "Unauthorized" },
+  crash: { _tag: "Exits", code: 1 },
+  "exit-0": { _tag: "Exits", code: 0 },
+  busybox: { _tag: "Busybox" },
+  noshell: { _tag: "NoShell" },
+  unschedulable: { _tag: "Unschedulable" },
+  quota: { _tag: "Quota" },
+  denied: { _tag: "Denied" },
+  rbac: { _tag: "Rbac" }
+}
+
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 }
 
 /** The repository without registry digests and tag: `kuberun.test/slow-5s:v1` is `kuberun.test/slow-5s`. */
@@ -27,30 +41,7 @@ export const imageBehaviour = (image: string): ImageBehaviour => {
   const name = repositoryOf(image).slice(prefix.length)
   const slow = /^slow-(\d{1,6})(ms|s|m)$/.exec(name)
   if (slow !== null) return { _tag: "Slow", millis: Number(slow[1]) * (units[slow[2] ?? ""] ?? 0) }
-  switch (name) {
-    case "missing":
-      return { _tag: "Missing" }
-    case "unauthorized":
-      return { _tag: "Unauthorized" }
-    case "crash":
-      return { _tag: "Exits", code: 1 }
-    case "exit-0":
-      return { _tag: "Exits", code: 0 }
-    case "busybox":
-      return { _tag: "Busybox" }
-    case "noshell":
-      return { _tag: "NoShell" }
-    case "unschedulable":
-      return { _tag: "Unschedulable" }
-    case "quota":
-      return { _tag: "Quota" }
-    case "denied":
-      return { _tag: "Denied" }
-    case "rbac":
-      return { _tag: "Rbac" }
-    default:
-      return { _tag: "Ordinary" }
-  }
+  return (Object.hasOwn(behaviours, name) ? behaviours[name] : undefined) ?? { _tag: "Ordinary" }
 }
 
 /** What containerd says when a pull fails, as the kubelet passes it on; `undefined` for a pull that succeeds. */

@@ -3,11 +3,14 @@ import { Effect } from "effect"
 import { type Buffer } from "node:buffer"
 import { type ApiRequest } from "../api/Http.ts"
 import { type ApiError, badRequest, type Cause, invalid, unsupportedMediaType } from "../api/Status.ts"
+import { isRecord } from "./Json.ts"
+import { applyType } from "./Patch.ts"
 import { decodeProtobuf, protobufType } from "./Protobuf.ts"
 import { groupVersion, type ResourceType } from "./Resources.ts"
-import { conform, isRecord, jsonType, modelOf } from "./Schemas.ts"
+import * as Rule from "./Rules.ts"
+import { conform, jsonType, modelOf } from "./Schemas.ts"
 
-const yamlTypes = new Set(["application/yaml", "application/apply-patch+yaml"])
+const yamlTypes = new Set(["application/yaml", applyType])
 const reason = (error: unknown): string => error instanceof Error ? error.message.split("\n")[0] ?? "" : ""
 
 const parseJson = (text: string): Effect.Effect<unknown, ApiError> =>
@@ -78,9 +81,6 @@ export const parseBody = (bytes: Buffer, contentType: string): Effect.Effect<unk
   )
 }
 
-const supported = (given: string, values: ReadonlyArray<string>): string =>
-  `Unsupported value: "${given}": supported values: ${values.map((one) => `"${one}"`).join(", ")}`
-
 const validations = ["Ignore", "Strict", "Warn"]
 const optionsOf: Readonly<Record<string, string>> = { PUT: "UpdateOptions", PATCH: "PatchOptions" }
 
@@ -89,11 +89,9 @@ const fieldValidation = ({ method, query }: ApiRequest): Effect.Effect<string, A
   if (asked === "") return Effect.succeed("Warn")
   return validations.includes(asked)
     ? Effect.succeed(asked)
-    : Effect.fail(invalid(`${optionsOf[method] ?? "CreateOptions"}.meta.k8s.io`, "", [{
-      reason: "FieldValueNotSupported",
-      field: "fieldValidation",
-      message: supported(asked, validations)
-    }]))
+    : Effect.fail(invalid(`${optionsOf[method] ?? "CreateOptions"}.meta.k8s.io`, "", [
+      Rule.unsupported("fieldValidation", asked, validations)
+    ]))
 }
 
 /** A kind, and where it is from: a `ResourceType`, or that of a subresource. */
@@ -176,26 +174,19 @@ const propagations: ReadonlyArray<string> = ["Foreground", "Background", "Orphan
 const deleteOptionsCauses = (
   { dryRun = [], orphanDependents, propagationPolicy }: DeleteOptions
 ): ReadonlyArray<Cause> => {
-  const causes: Array<Cause> = []
-  if (orphanDependents !== undefined && propagationPolicy !== undefined) {
-    causes.push({
-      reason: "FieldValueInvalid",
-      field: "propagationPolicy",
-      message: `Invalid value: "${propagationPolicy}": orphanDependents and deletionPropagation cannot be both set`
-    })
-  }
-  if (propagationPolicy !== undefined && !propagations.includes(propagationPolicy)) {
-    causes.push({
-      reason: "FieldValueNotSupported",
-      field: "propagationPolicy",
-      message: supported(propagationPolicy, [...propagations, "nil"])
-    })
-  }
+  const at = "propagationPolicy"
   const dry = dryRun.find((one) => one !== "All")
-  if (dry !== undefined) {
-    causes.push({ reason: "FieldValueNotSupported", field: "dryRun", message: supported(dry, ["All"]) })
-  }
-  return causes
+  return [
+    ...Rule.when(
+      orphanDependents !== undefined && propagationPolicy !== undefined,
+      Rule.wrong(at, propagationPolicy, "orphanDependents and deletionPropagation cannot be both set")
+    ),
+    ...Rule.when(
+      propagationPolicy !== undefined && !propagations.includes(propagationPolicy),
+      Rule.unsupported(at, propagationPolicy, [...propagations, "nil"])
+    ),
+    ...Rule.when(dry !== undefined, Rule.unsupported("dryRun", dry, ["All"]))
+  ]
 }
 
 const optionsInQuery = Effect.fnUntraced(function*(query: URLSearchParams) {

@@ -2,8 +2,9 @@
 
 export type Fields = Readonly<Record<string, unknown>>
 
-export const fieldsOf = (value: unknown): Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : {}
+export const isRecord = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+export const fieldsOf = (value: unknown): Fields => isRecord(value) ? value : {}
 export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
 export const textOf = (value: unknown): string => typeof value === "string" ? value : ""
 

@@ -2,10 +2,11 @@
 import { Effect } from "effect"
 import { applyPatch as applyOperations, type Operation, Pointer } from "rfc6902"
 import { type ApiError, badRequest, failed, unprocessable, unsupportedMediaType } from "../api/Status.ts"
+import { isRecord } from "./Json.ts"
 import { mergePatch } from "./MergePatch.ts"
 import { type ObjectMeta } from "./Objects.ts"
 import { type ResourceType } from "./Resources.ts"
-import { conform, isRecord, jsonType, modelOf } from "./Schemas.ts"
+import { conform, jsonType, modelOf } from "./Schemas.ts"
 import { PatchError, strategicMerge } from "./StrategicMerge.ts"
 
 export const applyType = "application/apply-patch+yaml"

@@ -45,7 +45,7 @@ export interface ResourceType {
   readonly verbs?: ReadonlyArray<string>
 }
 
-export const allVerbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+const allVerbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 const state = ["get", "patch", "update"]
 const connect = ["create", "get"]
 const rbac = { group: "rbac.authorization.k8s.io", version: "v1" }
@@ -128,10 +128,8 @@ export const reviewTypes: Readonly<Record<Review, ResourceType>> = {
   selfsubjectreviews: review("authentication.k8s.io", "SelfSubjectReview")
 }
 
-export const isResource = (name: string | undefined): name is Resource =>
-  name !== undefined && Object.hasOwn(resourceTypes, name)
-export const isReview = (name: string | undefined): name is Review =>
-  name !== undefined && Object.hasOwn(reviewTypes, name)
+export const isResource = (name: string): name is Resource => Object.hasOwn(resourceTypes, name)
+export const isReview = (name: string): name is Review => Object.hasOwn(reviewTypes, name)
 
 export const verbsOf = (type: ResourceType): ReadonlyArray<string> => type.verbs ?? allVerbs
 
@@ -140,7 +138,7 @@ export const groupVersion = ({ group, version }: Pick<ResourceType, "group" | "v
   group === "" ? version : `${group}/${version}`
 
 /** The name by which refusals call a resource: "pods", "roles.rbac.authorization.k8s.io". */
-export const qualifiedName = (resource: Resource | Review): string => {
-  const { group } = isResource(resource) ? resourceTypes[resource] : reviewTypes[resource]
+export const qualifiedName = (resource: Resource): string => {
+  const { group } = resourceTypes[resource]
   return group === "" ? resource : `${resource}.${group}`
 }

@@ -6,6 +6,7 @@
  */
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
+import { isRecord } from "./Json.ts"
 
 /** A scalar goes by the name of its type in Go, which is how the server's refusals call it. */
 export type Shape =
@@ -145,9 +146,6 @@ const goType = (shape: Shape): string => {
       return `v1.${typeName(shape.model)}`
   }
 }
-
-export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** A value's type as Go's `encoding/json` names it. */
 export const jsonType = (value: unknown): string =>

@@ -1,6 +1,7 @@
 /** Label and field selectors: `labels.Parse` and `fields.ParseSelector` of apimachinery, as predicates. */
 import { Effect } from "effect"
 import { type ApiError, badRequest } from "../api/Status.ts"
+import { at, textOf } from "./Json.ts"
 import { type KubeObject } from "./Objects.ts"
 import { type Resource } from "./Resources.ts"
 
@@ -50,7 +51,7 @@ export const labelSelector = (text: string): Effect.Effect<Selector, ApiError> =
   })
 
 /** The fields that a server indexes besides an object's name and namespace; the rest is refused, not ignored. */
-const fieldsOf: { readonly [R in Resource]?: ReadonlyArray<string> } = {
+const selectable: { readonly [R in Resource]?: ReadonlyArray<string> } = {
   pods: [
     "spec.nodeName",
     "spec.restartPolicy",
@@ -76,14 +77,8 @@ const fieldsOf: { readonly [R in Resource]?: ReadonlyArray<string> } = {
 }
 
 const fieldOf = (object: unknown, path: string): string => {
-  let value: unknown = object
-  for (const part of (path === "source" ? "source.component" : path).split(".")) {
-    value = typeof value === "object" && value !== null
-      ? Object.entries(value).find(([key]) => key === part)?.[1]
-      : undefined
-  }
-  if (path === "spec.hostNetwork" || path === "spec.unschedulable") return value === true ? "true" : "false"
-  return typeof value === "string" ? value : ""
+  const value = at(object, ...(path === "source" ? "source.component" : path).split("."))
+  return path === "spec.hostNetwork" || path === "spec.unschedulable" ? String(value === true) : textOf(value)
 }
 
 export const fieldSelector = (resource: Resource, text: string): Effect.Effect<Selector, ApiError> =>
@@ -93,7 +88,7 @@ export const fieldSelector = (resource: Resource, text: string): Effect.Effect<S
       const parsed = /^([^=!]+)(==|=|!=)(.*)$/.exec(part)
       if (parsed === null) return badRequest(`invalid selector: '${text}'; can't understand '${part}'`)
       const [, field = "", operator, value = ""] = parsed
-      if (!["metadata.name", "metadata.namespace", ...(fieldsOf[resource] ?? [])].includes(field)) {
+      if (!["metadata.name", "metadata.namespace", ...(selectable[resource] ?? [])].includes(field)) {
         return badRequest(`field label not supported: ${field}`)
       }
       checks.push((object) => (fieldOf(object, field) === value) === (operator !== "!="))

@@ -4,7 +4,7 @@
  * https://github.com/kubernetes/community/blob/master/contributors/devel/sig-api-machinery/strategic-merge-patch.md
  */
 import { Data } from "effect"
-import { isRecord } from "./Schemas.ts"
+import { type Fields as Json, isRecord, listOf } from "./Json.ts"
 
 /** A patch that says something impossible. */
 export class PatchError extends Data.TaggedError("PatchError")<{ readonly message: string }> {}
@@ -34,9 +34,7 @@ const mergeKeys: Readonly<Record<string, string>> = {
 /** The lists of texts that are sets. */
 const sets = new Set(["finalizers", "podCIDRs"])
 
-type Json = Readonly<Record<string, unknown>>
 type List = ReadonlyArray<unknown>
-const listOf = (value: unknown): List => Array.isArray(value) ? value : []
 /** What tells an element apart, as text. */
 const identify = (key: string) => (element: unknown): string =>
   JSON.stringify(isRecord(element) ? element[key] : element) ?? ""
