@@ -97,7 +97,7 @@ export const makeWith = (
     yield* storeDefaultRoles(store)
     yield* makeNamespaces(store, authority)
     yield* makeObject(store, "nodes", nodeName, undefined, { ...makeNode(yield* Clock.currentTimeMillis) })
-    yield* Effect.forkScoped(keepAggregated(store))
+    yield* keepAggregated(store)
     const claims = join(directory, "claims")
     yield* removeClaimFolders(store, claims)
     yield* runCollector(store)

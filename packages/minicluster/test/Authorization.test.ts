@@ -338,7 +338,7 @@ describe("the default roles", () => {
         yield* storeDefaultRoles(store)
         const rulesOf = (name: string) => Effect.map(store.get("clusterroles", "", name), ({ rules }) => rules ?? [])
         const before = yield* Effect.all(["view", "edit", "admin"].map(rulesOf))
-        yield* Effect.forkScoped(keepAggregated(store))
+        yield* keepAggregated(store)
         const rule: PolicyRule = { verbs: ["get"], apiGroups: ["example.com"], resources: ["things"] }
         const labels = { "rbac.authorization.k8s.io/aggregate-to-view": "true" }
         const settled = (length: number) =>
@@ -376,7 +376,7 @@ describe("the default roles", () => {
           labelled("two", { tier: "b" }, "two"),
           labelled("three", {}, "three")
         )
-        yield* Effect.forkScoped(keepAggregated(store))
+        yield* keepAggregated(store)
         const { rules } = yield* Effect.repeat(Effect.andThen(Effect.yieldNow, store.get("clusterroles", "", "all")), {
           until: ({ rules }) => rules?.length === expected.length
         })

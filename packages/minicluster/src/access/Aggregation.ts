@@ -1,6 +1,7 @@
 /** ClusterRoles that are put together from others by labels (`pkg/controller/clusterroleaggregation` of Kubernetes). */
-import { Effect, Schedule } from "effect"
+import { Effect, type Scope } from "effect"
 import { isDeepStrictEqual } from "node:util"
+import { inform } from "../api/Informer.ts"
 import { type Store } from "../api/Store.ts"
 import { type LabelSelector, type PolicyRule, type Role } from "../shapes/Objects.ts"
 
@@ -34,16 +35,9 @@ export const aggregateRoles = (store: Store): Effect.Effect<void> =>
     yield* aggregateRoles(store)
   })
 
-/** Gathers anew with each change of a ClusterRole, until it is interrupted. */
-export const keepAggregated = (store: Store): Effect.Effect<never> =>
-  Effect.scoped(Effect.gen(function*() {
-    const { next } = yield* store.follow(yield* store.version)
-    yield* aggregateRoles(store)
-    const isRole = ({ resource }: { readonly resource: string }) => resource === "clusterroles"
-    const react = Effect.flatMap(next, (changes) => changes.some(isRole) ? aggregateRoles(store) : Effect.void)
-    return yield* Effect.forever(react)
-  })).pipe(
-    // The history went by faster than this could read it.
-    Effect.retry(Schedule.spaced("100 millis")),
-    Effect.orDie
-  )
+/** Gathers anew with each change of a ClusterRole, for as long as the scope. */
+export const keepAggregated = (store: Store): Effect.Effect<void, never, Scope.Scope> =>
+  inform(store, {
+    relist: aggregateRoles(store),
+    change: ({ resource }) => resource === "clusterroles" ? aggregateRoles(store) : Effect.void
+  })

@@ -7,7 +7,7 @@ import { type FaultsControl, handleFaults } from "../faults/Faults.ts"
 import { type Kubelet } from "../node/Kubelet.ts"
 import { decodeBody } from "../shapes/Decode.ts"
 import { openApi } from "../shapes/OpenApi.ts"
-import { type Resource, resourceTypes, verbsOf } from "../shapes/Resources.ts"
+import { isResource, type Resource, resourceTypes, reviewTypes, verbsOf } from "../shapes/Resources.ts"
 import { podLog } from "../streams/PodLog.ts"
 import { discovery } from "./Discovery.ts"
 import { evict } from "./Eviction.ts"
@@ -73,13 +73,12 @@ export const handle = (api: Api, request: ApiRequest): Answer => {
       if (info.resource === "") return nonResource(api, request)
       const found = served(request, info)
       if (found === undefined) return noDefinitions(info) ?? noSuchResource
-      if (found._tag === "Resource") return handleResource(api, request, info, found.resource)
-      return info.verb === "create" && info.name === ""
-        ? Effect.flatMap(
-          decodeBody(found.type, request),
-          ({ object }) => review(api.store, found.review, request, object)
-        )
-        : methodNotAllowed
+      if (isResource(found)) return handleResource(api, request, info, found)
+      if (info.verb !== "create" || info.name !== "") return methodNotAllowed
+      return Effect.flatMap(
+        decodeBody(reviewTypes[found], request),
+        ({ object }) => review(api.store, found, request, object)
+      )
     }))
   )
 }

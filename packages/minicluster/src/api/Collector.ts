@@ -4,7 +4,7 @@
  */
 import { Clock, Effect, type Scope } from "effect"
 import { withoutEmpty } from "../shapes/ObjectMeta.ts"
-import { type KubeObject, type Pod, timestamp } from "../shapes/Objects.ts"
+import { type KubeObject, type ObjectMeta, type Pod, timestamp } from "../shapes/Objects.ts"
 import { type Resource, resourceTypes } from "../shapes/Resources.ts"
 import { inform } from "./Informer.ts"
 import { type ApiError } from "./Status.ts"
@@ -100,26 +100,20 @@ export const runCollector = (store: Store): Effect.Effect<void, never, Scope.Sco
       const isOver = resource === "pods" && ["Failed", "Succeeded"].includes(pod.status.phase)
       return Effect.ignore(markDeleted(store, resource, object, isOver ? 0 : grace, "Background"))
     }
-    const withoutFinalizer = ({ object, resource }: Known, finalizer: string) =>
-      Effect.ignore(
-        store.update(resource, object.metadata.namespace ?? "", object.metadata.name, (current) => ({
-          ...current,
-          metadata: {
-            ...current.metadata,
-            finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== finalizer)
-          }
-        }))
-      )
-    const disown = ({ object, resource }: Known, owner: string) =>
-      Effect.ignore(
-        store.update(resource, object.metadata.namespace ?? "", object.metadata.name, (current) => ({
-          ...current,
-          metadata: withoutEmpty({
-            ...current.metadata,
-            ownerReferences: (current.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner)
-          })
-        }))
-      )
+    /** Whoever has taken the object's name meanwhile stays as they are. */
+    const change = ({ object, resource }: Known, of: (metadata: ObjectMeta) => Partial<ObjectMeta>) =>
+      Effect.ignore(store.update(resource, object.metadata.namespace ?? "", object.metadata.name, (current) => {
+        const { metadata } = current
+        return metadata.uid === object.metadata.uid
+          ? { ...current, metadata: withoutEmpty({ ...metadata, ...of(metadata) }) }
+          : current
+      }))
+    const withoutFinalizer = (known: Known, finalizer: string) =>
+      change(known, ({ finalizers = [] }) => ({ finalizers: finalizers.filter((one) => one !== finalizer) }))
+    const disown = (known: Known, owner: string) =>
+      change(known, ({ ownerReferences = [] }) => ({
+        ownerReferences: ownerReferences.filter(({ uid }) => uid !== owner)
+      }))
 
     /** A namespace that is ending goes once nothing is in it. */
     const finishNamespace = (name: string) => {

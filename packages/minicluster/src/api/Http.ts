@@ -1,6 +1,6 @@
 /** A request and an answer of the API, apart from the server that carries them. */
 import { Data, type Effect, type Stream } from "effect"
-import { type ApiError } from "./Status.ts"
+import { type ApiError, type Status } from "./Status.ts"
 
 /** `authentication.k8s.io/v1 UserInfo`: who asks. */
 export interface User {
@@ -43,5 +43,8 @@ export const json = (
   code = 200,
   warnings: ReadonlyArray<string> = []
 ): Extract<ApiResponse, { readonly _tag: "Json" }> => ({ _tag: "Json", code, body, warnings })
-export const text = (body: string, code = 200): ApiResponse => ({ _tag: "Text", code, body })
+export const text = (body: string): ApiResponse => ({ _tag: "Text", code: 200, body })
+/** A `Status` that says that it is done, and whatever else is in `more`. */
+export const success = (more: Pick<Partial<Status>, "details" | "code">): ApiResponse =>
+  json({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", ...more }, more.code)
 export const refusal = ({ status }: ApiError): ApiResponse => json(status, status.code)

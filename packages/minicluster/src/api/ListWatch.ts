@@ -163,7 +163,3 @@ export const makeLists = (store: Store): Lists => {
     })
   }
 }
-
-/** Fails with 404 when the namespace does not exist. */
-export const requireNamespace = (store: Store, namespace: string): Effect.Effect<unknown, ApiError> =>
-  store.get("namespaces", "", namespace)

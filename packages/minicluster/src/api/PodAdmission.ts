@@ -9,7 +9,7 @@ import { type User } from "./Http.ts"
 import { ApiError, denied, forbidden, notPermitted } from "./Status.ts"
 import { type Store } from "./Store.ts"
 
-/** `NamespaceLifecycle`: nothing comes into a namespace that goes. */
+/** `NamespaceLifecycle`: nothing comes into a namespace that goes, or is not there. */
 const checkNamespace = Effect.fnUntraced(function*(store: Store, resource: Resource, { metadata }: KubeObject) {
   const { name, namespace = "" } = metadata
   if (!resourceTypes[resource].namespaced) return

@@ -23,11 +23,6 @@ export interface RequestInfo {
   readonly path: string
 }
 
-/** What of it is served, or nothing. */
-export type Served =
-  | { readonly _tag: "Resource"; readonly resource: Resource; readonly type: ResourceType }
-  | { readonly _tag: "Review"; readonly review: Review; readonly type: ResourceType }
-
 const collectionVerbs: Readonly<Record<string, string>> = { POST: "create", DELETE: "deletecollection" }
 const objectVerbs: Readonly<Record<string, string>> = {
   GET: "get",
@@ -72,17 +67,14 @@ export const requestInfo = ({ method, path, query }: Pick<ApiRequest, "method" |
 }
 
 /** The resource of a request, when the cluster serves it in this group, version and scope. */
-export const served = ({ path }: Pick<ApiRequest, "path">, info: RequestInfo): Served | undefined => {
+export const served = ({ path }: Pick<ApiRequest, "path">, info: RequestInfo): Resource | Review | undefined => {
   const version = info.group === "" ? path[1] : path[2]
   const fits = (type: ResourceType) => type.group === info.group && type.version === version
   if (isResource(info.resource)) {
     const type = resourceTypes[info.resource]
     const inNamespace = info.namespace !== "" && info.resource !== "namespaces"
-    if (!fits(type) || (!type.namespaced && inNamespace)) return undefined
-    return { _tag: "Resource", resource: info.resource, type }
+    return fits(type) && (type.namespaced || !inNamespace) ? info.resource : undefined
   }
-  if (isReview(info.resource) && fits(reviewTypes[info.resource]) && info.namespace === "") {
-    return { _tag: "Review", review: info.resource, type: reviewTypes[info.resource] }
-  }
-  return undefined
+  const isServed = isReview(info.resource) && fits(reviewTypes[info.resource]) && info.namespace === ""
+  return isServed ? info.resource : undefined
 }

@@ -7,14 +7,15 @@ import { checkEscalation } from "../access/Escalation.ts"
 import { decodeBody, decodeDeleteOptions, type DeleteOptions } from "../shapes/Decode.ts"
 import { generatedName } from "../shapes/Names.ts"
 import { type KubeObject, type ObjectMeta, type Pod, timestamp } from "../shapes/Objects.ts"
-import { applyPatch } from "../shapes/Patch.ts"
+import { applyPatch, applyType } from "../shapes/Patch.ts"
 import { ephemeralContainersCauses } from "../shapes/PodValidation.ts"
 import { groupVersion, qualifiedName, type Resource, resourceTypes } from "../shapes/Resources.ts"
+import * as Rule from "../shapes/Rules.ts"
 import { createCauses, updateCauses, withDefaults } from "../shapes/Validation.ts"
 import { markDeleted } from "./Collector.ts"
 import { afterCreate } from "./Controllers.ts"
-import { type ApiRequest, json } from "./Http.ts"
-import { answerObject, requireNamespace, selectorOf } from "./ListWatch.ts"
+import { type ApiRequest, json, success } from "./Http.ts"
+import { answerObject, selectorOf } from "./ListWatch.ts"
 import { admit } from "./PodAdmission.ts"
 import { type ApiError, badRequest, type Cause, conflict, forbidden, invalid } from "./Status.ts"
 import { conflictOf, type Store } from "./Store.ts"
@@ -36,15 +37,12 @@ export interface Place {
   readonly subresource: string
 }
 
-export const isDryRun = Effect.fnUntraced(function*({ query }: ApiRequest) {
+/** `options` are those of a deletion, which may say it too. */
+export const isDryRun = Effect.fnUntraced(function*({ query }: ApiRequest, { dryRun = [] }: DeleteOptions = {}) {
   const asked = query.getAll("dryRun")
   const wrong = asked.find((value) => value !== "All" && value !== "")
-  if (wrong === undefined) return asked.includes("All")
-  return yield* invalid("CreateOptions.meta.k8s.io", "", [{
-    reason: "FieldValueNotSupported",
-    field: "dryRun",
-    message: `Unsupported value: "${wrong}": supported values: "All"`
-  }])
+  if (wrong === undefined) return [...asked, ...dryRun].includes("All")
+  return yield* invalid("CreateOptions.meta.k8s.io", "", [Rule.unsupported("dryRun", wrong, ["All"])])
 })
 
 const orInvalid = (resource: Resource, name: string, causes: ReadonlyArray<Cause>): Effect.Effect<void, ApiError> => {
@@ -98,7 +96,6 @@ const createFrom = Effect.fnUntraced(function*(cluster: Cluster, place: Place, s
   if ((sent.metadata?.resourceVersion ?? "") !== "") {
     return yield* badRequest("resourceVersion should not be set on objects to be created")
   }
-  if (resourceTypes[resource].namespaced) yield* requireNamespace(store, namespace)
   const attempt = Effect.gen(function*() {
     const completed = withDefaults(resource, born(place, sent, yield* Clock.currentTimeMillis))
     const admitted = yield* admit(store, resource, completed, request.user)
@@ -200,16 +197,8 @@ export const updateObject = Effect.fnUntraced(function*(store: Store, place: Pla
     return yield* badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`)
   }
   const previous = yield* store.get(resource, namespace, name)
-  return yield* answerObject(
-    resource,
-    yield* replaceBy(store, place, sent, previous, request),
-    request,
-    200,
-    warnings
-  )
+  return yield* answerObject(resource, yield* replaceBy(store, place, sent, previous, request), request, 200, warnings)
 })
-
-const applies = "application/apply-patch+yaml"
 
 /** PATCH, in its four forms; an apply to what is not there creates it. */
 export const patchObject = Effect.fnUntraced(function*(cluster: Cluster, place: Place, request: ApiRequest) {
@@ -221,7 +210,7 @@ export const patchObject = Effect.fnUntraced(function*(cluster: Cluster, place: 
   const attempt = Effect.gen(function*() {
     const previous = yield* store.get(resource, namespace, name).pipe(
       Effect.catch((error): Effect.Effect<KubeObject | undefined, ApiError> =>
-        contentType === applies && subresource === "" ? Effect.succeed(undefined) : Effect.fail(error)
+        contentType === applyType && subresource === "" ? Effect.succeed(undefined) : Effect.fail(error)
       )
     )
     const patched = (yield* applyPatch(type, contentType, previous, patch)) as Record<string, unknown>
@@ -264,7 +253,7 @@ const immortal = new Set(["default", "kube-system", "kube-public"])
 
 export const deleteOne = Effect.fnUntraced(
   function*(store: Store, resource: Resource, object: KubeObject, options: DeleteOptions, dryRun: boolean) {
-    const { name } = object.metadata
+    const { name, resourceVersion: actual } = object.metadata
     const named = qualifiedName(resource)
     const { resourceVersion, uid } = options.preconditions ?? {}
     if (resource === "namespaces" && immortal.has(name)) {
@@ -273,13 +262,9 @@ export const deleteOne = Effect.fnUntraced(
     if (uid !== undefined && uid !== object.metadata.uid) {
       return yield* conflictOf(named, name, uid, object.metadata.uid)
     }
-    if (resourceVersion !== undefined && resourceVersion !== object.metadata.resourceVersion) {
-      const actual = object.metadata.resourceVersion
-      return yield* conflict(
-        named,
-        name,
-        `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${actual}`
-      )
+    if (resourceVersion !== undefined && resourceVersion !== actual) {
+      const versions = `${resourceVersion}, ResourceVersion in object meta: ${actual}`
+      return yield* conflict(named, name, `Precondition failed: ResourceVersion in precondition: ${versions}`)
     }
     if (dryRun) return object
     const grace = gracePeriod(object, options.gracePeriodSeconds)
@@ -297,18 +282,12 @@ export const deleteObject = Effect.fnUntraced(
   function*(store: Store, place: Place, request: ApiRequest, swallow: Effect.Effect<boolean>) {
     const { name, namespace, resource } = place
     const options = yield* decodeDeleteOptions(request)
-    const dryRun = (yield* isDryRun(request)) || (options.dryRun ?? []).includes("All")
+    const dryRun = yield* isDryRun(request, options)
     const object = yield* store.get(resource, namespace, name)
     const deleted = yield* deleteOne(store, resource, object, options, dryRun || (yield* swallow))
     if (answersObject(resource, deleted)) return json(deleted)
     const { group } = resourceTypes[resource]
-    return json({
-      kind: "Status",
-      apiVersion: "v1",
-      metadata: {},
-      status: "Success",
-      details: { name, ...(group === "" ? {} : { group }), kind: resource, uid: object.metadata.uid }
-    })
+    return success({ details: { name, ...(group === "" ? {} : { group }), kind: resource, uid: object.metadata.uid } })
   }
 )
 
@@ -316,7 +295,7 @@ export const deleteCollection = Effect.fnUntraced(
   function*(store: Store, place: Place, request: ApiRequest, swallow: Effect.Effect<boolean>) {
     const { namespace, resource } = place
     const options = yield* decodeDeleteOptions(request)
-    const dryRun = (yield* isDryRun(request)) || (options.dryRun ?? []).includes("All")
+    const dryRun = yield* isDryRun(request, options)
     const within = resourceTypes[resource].namespaced ? namespace : undefined
     const select = yield* selectorOf(resource, within, request.query)
     const { items, version } = yield* store.list(resource, within)
