@@ -57,12 +57,14 @@ export const makeEvents = (store: Store): Events => {
       const key = JSON.stringify([uid, source, reason, message, container])
       const before = known.get(key)
       if (before !== undefined) {
-        yield* Effect.ignore(store.update("events", before.namespace, before.name, (event) => ({
+        const raised = yield* Effect.option(store.update("events", before.namespace, before.name, (event) => ({
           ...event,
           count: event.count + 1,
           lastTimestamp: now
         })))
-        return
+        if (raised._tag === "Some") return
+        // Somebody has deleted it: it is told anew.
+        known.delete(key)
       }
       const home = namespace ?? "default"
       const name = `${about.metadata.name}.${suffix(millis)}`

@@ -19,23 +19,19 @@ interface Lease extends KubeObject {
 const microTime = (millis: number): string => new Date(millis).toISOString().replace("Z", "000Z")
 
 /** Runs until its scope closes. A lost node renews nothing. */
-export const keepNodeLease = (store: Store, kubelet: Kubelet): Effect.Effect<void, never, Scope.Scope> =>
+export const keepNodeLease = (
+  store: Store,
+  kubelet: Pick<Kubelet, "isLost">
+): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const specAt = (now: number) => ({
-      holderIdentity: nodeName,
-      leaseDurationSeconds: leaseSeconds,
-      renewTime: microTime(now)
+    const renew = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (kubelet.isLost()) return Effect.void
+      const spec = { holderIdentity: nodeName, leaseDurationSeconds: leaseSeconds, renewTime: microTime(now) }
+      return store.update("leases", namespace, nodeName, (lease): Lease => ({ ...lease, spec })).pipe(
+        // It is made at the start, and again when somebody has deleted it.
+        Effect.catch(() => makeObject(store, "leases", nodeName, namespace, { spec }))
+      )
     })
-    yield* makeObject(store, "leases", nodeName, namespace, { spec: specAt(yield* Clock.currentTimeMillis) })
-    const renew = Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) =>
-        store.update(
-          "leases",
-          namespace,
-          nodeName,
-          (lease): Lease => kubelet.isLost() ? lease as Lease : { ...lease, spec: specAt(now) }
-        )
-    )
-    yield* Effect.ignore(renew).pipe(Effect.delay(renewEvery), Effect.repeat(Schedule.forever), Effect.forkScoped)
+    yield* renew
+    yield* renew.pipe(Effect.delay(renewEvery), Effect.repeat(Schedule.forever), Effect.forkScoped)
   })

@@ -9,7 +9,9 @@ import { basename, dirname, join, sep } from "node:path"
 /** What to make of a path where nothing is. */
 export type Missing = "directory" | "file" | "nothing"
 
-const isInside = (folder: string, path: string): boolean => path === folder || path.startsWith(`${folder}${sep}`)
+/** Whether a path is the folder's own or one below it. */
+export const isWithin = (folder: string, path: string): boolean =>
+  path === folder || path.startsWith(folder === sep ? sep : `${folder}${sep}`)
 
 /** The real path of the deepest folder on the way that exists, and the names behind it. */
 export const deepest = (
@@ -28,7 +30,7 @@ export const deepest = (
 export const confined = (folder: string, path: string, missing: Missing): string | undefined => {
   const root = realpathSync.native(folder)
   const { real, rest } = deepest(join(root, path))
-  if (!isInside(root, real)) return undefined
+  if (!isWithin(root, real)) return undefined
   const target = join(real, ...rest)
   if (rest.length === 0 || missing === "nothing") return target
   mkdirSync(missing === "file" ? dirname(target) : target, { recursive: true })

@@ -18,7 +18,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { dirname, join, relative, sep } from "node:path"
-import { confined, deepest } from "./Confined.ts"
+import { confined, deepest, isWithin } from "./Confined.ts"
 
 /** `source` is mounted at `target`; without one there shall only be a folder. */
 export interface Place {
@@ -41,9 +41,6 @@ export class PlaceError extends Error {}
 
 /** A container has a `/run` of its own, as with every runtime: the machine's sockets are none of its business. */
 const ownFolder = "/run"
-
-const isWithin = (folder: string, path: string): boolean =>
-  path === folder || path.startsWith(folder === sep ? sep : `${folder}${sep}`)
 
 /** fstab(5) has spaces between its fields. */
 const field = (path: string): string =>
