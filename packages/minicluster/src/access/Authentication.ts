@@ -6,14 +6,13 @@
  */
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
-import { timingSafeEqual } from "node:crypto"
 import { type TLSSocket } from "node:tls"
 import { type User } from "../api/Http.ts"
 import { type ApiError, unauthorized } from "../api/Status.ts"
 import { type Store } from "../api/Store.ts"
 import { superusers } from "./Authorization.ts"
 import { impersonate } from "./Impersonation.ts"
-import { type Tokens } from "./Tokens.ts"
+import { isEqual, type Tokens } from "./Tokens.ts"
 
 /** By their names in lower case, each with all its values: `IncomingMessage.headersDistinct`. */
 export type Headers = Readonly<Record<string, ReadonlyArray<string> | undefined>>
@@ -40,15 +39,11 @@ export const clientCertificate = (socket: TLSSocket): Credentials["certificate"]
   return { name, groups: textsOf(subject.O), extra: { "authentication.kubernetes.io/credential-id": [id] } }
 }
 
-const publicPaths = new Set(["/healthz", "/livez", "/readyz", "/version", "/version/"])
+/** Told to anybody. */
+export const publicPaths = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
 
 const anonymous: User = { name: "system:anonymous", groups: ["system:unauthenticated"] }
 const admin: User = { name: "kubernetes-admin", groups: [superusers] }
-
-const isEqual = (left: string, right: string): boolean => {
-  const [given, wanted] = [Buffer.from(left), Buffer.from(right)]
-  return given.length === wanted.length && timingSafeEqual(given, wanted)
-}
 
 const authenticated = (user: User): User => ({ ...user, groups: [...user.groups, "system:authenticated"] })
 
@@ -66,12 +61,12 @@ export const makeAuthentication = (options: {
     const bearer = /^bearer +(\S+)/i.exec(headers.authorization?.[0]?.trim() ?? "")?.[1]
     const byToken = bearer === undefined
       ? undefined
-      : isEqual(bearer, token)
+      : isEqual(Buffer.from(bearer), Buffer.from(token))
       ? admin
       : yield* tokens.verify(bearer)
     const user = typeof certificate === "object" ? certificate : byToken
     if (user !== undefined) return yield* impersonate(store, authenticated(user), headers)
-    const isAnybody = certificate === undefined && bearer === undefined && publicPaths.has(path)
+    const isAnybody = certificate === undefined && bearer === undefined && publicPaths.includes(path)
     return isAnybody ? anonymous : yield* unauthorized
   })
 }

@@ -4,6 +4,7 @@ import { makeObject } from "../api/Controllers.ts"
 import { type Store } from "../api/Store.ts"
 import { type PolicyRule } from "../shapes/Objects.ts"
 import { aggregateRoles } from "./Aggregation.ts"
+import { publicPaths } from "./Authentication.ts"
 import { superusers } from "./Authorization.ts"
 
 const apiGroup = "rbac.authorization.k8s.io"
@@ -17,10 +18,9 @@ const rule = (verbs: ReadonlyArray<string>, resources: string, group = ""): Poli
   resources: resources.split(" "),
   verbs
 })
-const getPaths = (paths: string): PolicyRule => ({ nonResourceURLs: paths.split(" "), verbs: ["get"] })
+const getPaths = (...nonResourceURLs: ReadonlyArray<string>): PolicyRule => ({ nonResourceURLs, verbs: ["get"] })
 
 const streams = "pods/attach pods/exec pods/portforward"
-const publicPaths = "/healthz /livez /readyz /version /version/"
 
 /** What each aggregated role has beside what is in the one before it. */
 const aggregated: Readonly<Record<string, ReadonlyArray<PolicyRule>>> = {
@@ -55,9 +55,9 @@ const bound: Readonly<Record<string, { groups: ReadonlyArray<string>; rules: Rea
   },
   "system:discovery": {
     groups: everybody,
-    rules: [getPaths(`/api /api/* /apis /apis/* /openapi /openapi/* ${publicPaths}`)]
+    rules: [getPaths("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", ...publicPaths)]
   },
-  "system:public-info-viewer": { groups: [...everybody, "system:unauthenticated"], rules: [getPaths(publicPaths)] }
+  "system:public-info-viewer": { groups: [...everybody, "system:unauthenticated"], rules: [getPaths(...publicPaths)] }
 }
 
 const labelOf = (part: string | undefined) => part === undefined ? {} : { [`${apiGroup}/aggregate-to-${part}`]: "true" }

@@ -15,7 +15,7 @@ import { act, actWithin } from "./Actions.ts"
 import { ensureImage, type PullFailed } from "./ImagePull.ts"
 import { stopContainer } from "./Lifecycle.ts"
 import { type ProbeKind, runProbe, timeoutOf, unhealthy } from "./Probes.ts"
-import { backOff, noBackOff, preStopOf, restarts, type Slot } from "./Slot.ts"
+import { backOff, noBackOff, type Note, noteAbout, preStopOf, restarts, type Slot } from "./Slot.ts"
 
 /** What a container's loop needs of its pod. */
 export interface PodContext {
@@ -30,12 +30,7 @@ export interface PodContext {
     change: Partial<ContainerStatus>,
     running: RunningContainer | undefined
   ) => Effect.Effect<void>
-  readonly note: (
-    type: "Normal" | "Warning",
-    reason: string,
-    message: string,
-    container?: string
-  ) => Effect.Effect<void>
+  readonly note: Note
   /** Completes when it is worth trying again what failed for a missing object. */
   readonly retry: Effect.Effect<void>
   /** The images that its containers have had so far. */
@@ -60,7 +55,7 @@ const stop = (context: PodContext, slot: Slot, container: RunningContainer, seco
     preStop: preStopOf(slot, container),
     expired: Effect.sleep(`${seconds} seconds`),
     turn: Effect.void,
-    note: (...event) => context.note(...event, slot.spec.name),
+    note: noteAbout(context.note, slot),
     why
   })
 
@@ -126,8 +121,7 @@ const start = (
   context.turn.withPermit(Effect.gen(function*() {
     const { spec } = slot
     yield* slot.renewed.close
-    const note = (type: "Normal" | "Warning", reason: string, message: string) =>
-      context.note(type, reason, message, spec.name)
+    const note = noteAbout(context.note, slot)
     yield* ensureImage(spec, context.images, note)
     yield* context.report(
       slot,

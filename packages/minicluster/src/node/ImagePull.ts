@@ -2,6 +2,7 @@
 import { Data, Effect } from "effect"
 import { imageBehaviour, pullError } from "../runtime/Images.ts"
 import { type Container } from "../shapes/Objects.ts"
+import { type Note } from "./Slot.ts"
 
 /** The image is not there; `reason` is that of the container's waiting state. */
 export class PullFailed extends Data.TaggedError("PullFailed")<{
@@ -14,8 +15,6 @@ const part = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
 const reference = new RegExp(
   `^(?:[a-zA-Z0-9.-]+(?::\\d+)?/)?${part}(?:/${part})*(?::\\w[\\w.-]{0,127})?(?:@[\\w+.-]+:[0-9a-fA-F]+)?$`
 )
-
-type Note = (type: "Normal" | "Warning", reason: string, message: string) => Effect.Effect<void>
 
 const duration = (millis: number): string => millis < 1000 ? `${Math.max(1, millis)}ms` : `${millis / 1000}s`
 

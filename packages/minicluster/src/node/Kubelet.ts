@@ -97,15 +97,12 @@ export const makeKubelet = (options: KubeletOptions): Effect.Effect<Kubelet, nev
 
     const setNodeLost = Effect.fnUntraced(function*(lost: boolean) {
       if (lost === !node.reachable.isOpen()) return
-      if (lost) {
-        yield* node.reachable.close
-        yield* controlNode(store, events, true)
-      } else {
-        yield* controlNode(store, events, false)
-        yield* node.reachable.open
-        yield* relist
-        yield* Effect.forEach(Array.from(workers.values()), ({ publish }) => publish, { discard: true })
-      }
+      if (lost) yield* node.reachable.close
+      yield* controlNode(store, events, lost)
+      if (lost) return
+      yield* node.reachable.open
+      yield* relist
+      yield* Effect.forEach(Array.from(workers.values()), ({ publish }) => publish, { discard: true })
     })
 
     const slotOf = (pod: Pod, container: string) => workers.get(pod.metadata.uid)?.slot(container)

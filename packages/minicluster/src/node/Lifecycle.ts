@@ -2,7 +2,7 @@
 import { Clock, Effect, Fiber, Latch, Queue } from "effect"
 import { type RunningContainer } from "../runtime/Container.ts"
 import { type ActionFailed } from "./Actions.ts"
-import { preStopOf, type Slot } from "./Slot.ts"
+import { type Note, noteAbout, preStopOf, type Slot } from "./Slot.ts"
 
 /** Whatever hooks and other containers took of the grace period: so much is left after SIGTERM (`killContainer`). */
 const minimumSeconds = 2
@@ -14,7 +14,7 @@ export interface StopOptions {
   readonly expired: Effect.Effect<void>
   /** Completes when those that must end before this one have ended. */
   readonly turn: Effect.Effect<void>
-  readonly note: (type: "Normal" | "Warning", reason: string, message: string) => Effect.Effect<void>
+  readonly note: Note
   /** The words of the event. */
   readonly why: string
 }
@@ -76,12 +76,7 @@ export interface StopAllOptions {
   readonly seconds: number
   /** Shorter grace periods that somebody asks for meanwhile. */
   readonly hastened: Queue.Dequeue<number>
-  readonly note: (
-    type: "Normal" | "Warning",
-    reason: string,
-    message: string,
-    container: string
-  ) => Effect.Effect<void>
+  readonly note: Note
 }
 
 /** Ends whatever of a pod runs, each in its turn, within the grace period; lets go of what waits for a start. */
@@ -97,7 +92,7 @@ export const stopAll = Effect.fnUntraced(function*({ hastened, loops, note, seco
       preStop: preStopOf(slot, container),
       expired: over.await,
       turn: turnOf(order, index),
-      note: (...event) => note(...event, slot.spec.name),
+      note: noteAbout(note, slot),
       why: `Stopping container ${slot.spec.name}`
     })
   )

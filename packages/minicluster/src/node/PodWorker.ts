@@ -13,7 +13,7 @@ import { containerLoop, type PodContext, restartChanged } from "./ContainerLoop.
 import { stopAll } from "./Lifecycle.ts"
 import { type NodeContext } from "./NodeContext.ts"
 import { isSidecar, podStatus, withCondition } from "./PodStatus.ts"
-import { type Role, type Slot, waitingStatus } from "./Slot.ts"
+import { type Note, type Role, type Slot, waitingStatus } from "./Slot.ts"
 
 /** Why the node ends a pod by itself. */
 export interface Failure {
@@ -102,7 +102,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
     return isDeepStrictEqual(status, current.status) ? current : { ...current, status }
   })
 
-  const note: PodContext["note"] = (type, reason, message, container) =>
+  const note: Note = (type, reason, message, container) =>
     node.reachable.isOpen() ? events.record(pod, "kubelet", type, reason, message, container) : Effect.void
 
   const context: PodContext = {
@@ -133,7 +133,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
   /** Starts a container's loop; it ends with the pod at the latest. */
   const begin = (slot: Slot) =>
     containerLoop(context, slot).pipe(
-      Effect.ensuring(slot.log.close),
+      Effect.ensuring(slot.log.end),
       Effect.forkIn(scope),
       Effect.tap((fiber) => Effect.sync(() => loops.set(slot.spec.name, fiber)))
     )
@@ -198,7 +198,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
     yield* lifeAndEnd
     ended = true
     yield* FiberHandle.clear(deadline)
-    yield* Effect.forEach(slots.values(), ({ log }) => log.close, { discard: true })
+    yield* Effect.forEach(slots.values(), ({ log }) => log.end, { discard: true })
     yield* publish
     yield* Effect.andThen(deleting.await, node.reachable.await)
     // It goes when it has no finalizer left; nothing must be started for it again meanwhile.

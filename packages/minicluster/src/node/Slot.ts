@@ -5,6 +5,14 @@ import { type ContainerLog } from "../runtime/ContainerLog.ts"
 import { type Container, type ContainerStatus, type EphemeralContainer } from "../shapes/Objects.ts"
 import { act, type ActionFailed } from "./Actions.ts"
 
+/** Records an event about the pod, or about one of its containers. */
+export type Note = (
+  type: "Normal" | "Warning",
+  reason: string,
+  message: string,
+  container?: string
+) => Effect.Effect<void>
+
 export type Role = "init" | "sidecar" | "main" | "ephemeral"
 
 /** Only its loop writes the status; the spec is replaced when the pod gets another image for it. */
@@ -61,6 +69,10 @@ export const preStopOf = (
   const hook = spec.lifecycle?.preStop
   return hook === undefined ? undefined : act(hook, spec, container)
 }
+
+/** What it notes is about the slot's container. */
+export const noteAbout = (note: Note, { spec }: Slot): Note => (type, reason, message) =>
+  note(type, reason, message, spec.name)
 
 /** Before anything has happened to it. */
 export const waitingStatus = ({ image, name }: Container, reason: string): ContainerStatus => ({

@@ -33,10 +33,8 @@ export interface ContainerLog {
   /** A new run begins: what there is becomes the previous run's. */
   readonly begin: Effect.Effect<void>
   readonly append: (bytes: Uint8Array, output?: OutputName) => Effect.Effect<void>
-  /** The run has ended: no more will come of it. */
+  /** The run has ended, or no run will come at all: who follows waits no longer. */
   readonly end: Effect.Effect<void>
-  /** No other run will come. */
-  readonly close: Effect.Effect<void>
   readonly hasPrevious: () => boolean
   readonly read: (options?: LogOptions) => Stream.Stream<Uint8Array>
 }
@@ -143,7 +141,6 @@ export const makeContainerLog: Effect.Effect<ContainerLog> = Effect.gen(function
     }),
     append: (bytes, output = "stdout") => change((now) => run.append(bytes, output, now)),
     end: change(() => run.end()),
-    close: change(() => run.end()),
     hasPrevious: () => previous !== undefined,
     read: (options = {}) =>
       Stream.suspend(() => {

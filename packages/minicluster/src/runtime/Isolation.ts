@@ -8,24 +8,12 @@ import { defaultPath, findExecutable } from "./Executable.ts"
 import { type Identity, identityArgs } from "./Identity.ts"
 import { type RootFilesystem } from "./RootFilesystem.ts"
 
-/** The machine's programs that start a container, by absolute path: a container's own PATH must not lead to others. */
-export interface Tools {
-  readonly sh: string
-  readonly env: string
-  readonly mkfifo: string
-  readonly grep: string
-}
+const shellTools = ["sh", "env", "mkfifo", "grep"] as const
+const namespaceTools = ["setpriv", "unshare", "nsenter", "setsid", "mount", "umount", "pivot_root", "hostname"] as const
 
-interface NamespaceTools {
-  readonly setpriv: string
-  readonly unshare: string
-  readonly nsenter: string
-  readonly setsid: string
-  readonly mount: string
-  readonly umount: string
-  readonly pivot_root: string
-  readonly hostname: string
-}
+/** The machine's programs that start a container, by absolute path: a container's own PATH must not lead to others. */
+export type Tools = Readonly<Record<typeof shellTools[number], string>>
+type NamespaceTools = Readonly<Record<typeof namespaceTools[number], string>>
 
 /**
  * `Namespaces`: each container has its own PID, mount and UTS namespace; `user` says that this takes a user namespace,
@@ -198,7 +186,11 @@ export const isolationNotes = (isolation: Isolation): ReadonlyArray<string> =>
   ]
 
 const searchPath = `${process.env["PATH"] ?? ""}:${defaultPath}`
-const find = (name: string) => findExecutable(name, searchPath, "/")
+const findAll = <Name extends string>(names: ReadonlyArray<Name>) =>
+  Effect.map(
+    Effect.forEach(names, (name) => Effect.map(findExecutable(name, searchPath, "/"), (path) => [name, path] as const)),
+    (found) => Object.fromEntries(found) as Readonly<Record<Name, string>>
+  )
 
 const succeeds = (command: Command): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
@@ -212,35 +204,21 @@ let found: Isolation | undefined
 /** Tries what the machine allows by running a shell in it. Takes some 20 ms. */
 export const detectIsolation = Effect.fnUntraced(function*(mayUseNamespaces: boolean) {
   if (mayUseNamespaces && found !== undefined) return found
-  const tools: Tools = yield* Effect.all({
-    sh: find("sh"),
-    env: find("env"),
-    mkfifo: find("mkfifo"),
-    grep: find("grep")
-  })
-  const namespaceTools = yield* Effect.all({
-    setpriv: find("setpriv"),
-    unshare: find("unshare"),
-    nsenter: find("nsenter"),
-    setsid: find("setsid"),
-    mount: find("mount"),
-    umount: find("umount"),
-    pivot_root: find("pivot_root"),
-    hostname: find("hostname")
-  }).pipe(Effect.catchTag("ExecutableError", () => Effect.succeed(undefined)))
+  const tools = yield* findAll(shellTools)
+  const more = yield* Effect.orElseSucceed(findAll(namespaceTools), () => undefined)
   const shared: Isolation = { _tag: "Shared", tools }
-  if (namespaceTools === undefined || !mayUseNamespaces) return shared
+  if (more === undefined || !mayUseNamespaces) return shared
   // Another's than util-linux does not carry out a table of ours, and does not know this option either.
-  if (!(yield* succeeds({ file: namespaceTools.mount, args: ["--version"] }))) return shared
+  if (!(yield* succeeds({ file: more.mount, args: ["--version"] }))) return shared
   const nothing: Target = { argv: [tools.sh, "-c", "exit 0"], directory: "/", environment: {}, terminal: undefined }
   for (const user of [false, true]) {
-    const isolation: Isolation = { _tag: "Namespaces", tools: { ...tools, ...namespaceTools }, user }
+    const isolation: Isolation = { _tag: "Namespaces", tools: { ...tools, ...more }, user }
     // Descriptors 3 and 4 are not there in this trial.
     const trial = startCommand(isolation, { hostname: "minicluster" }, nothing)
     if (
       yield* succeeds({
         ...trial,
-        args: ["--pdeathsig", "KILL", tools.sh, "-c", `exec "$@" 3>&1 4>&2`, "sh", ...trial.args.slice(2)]
+        args: [...withParent, tools.sh, "-c", `exec "$@" 3>&1 4>&2`, "sh", ...trial.args.slice(withParent.length)]
       })
     ) {
       found = isolation

@@ -29,12 +29,17 @@ export interface Outlet {
 
 let count = 0
 
-/** Makes `names.length` named pipes with one call of `mkfifo`, gives their ends to `use` and unlinks them. */
+interface Ends {
+  readonly read: number
+  readonly write: number
+}
+
+/** Makes `amount` named pipes with one call of `mkfifo`, gives their ends to `use` and unlinks them. */
 const withPipes = <A>(
   mkfifo: string,
   directory: string,
   amount: number,
-  use: (ends: ReadonlyArray<{ readonly read: number; readonly write: number }>) => A
+  use: (ends: ReadonlyArray<Ends>) => A
 ): Effect.Effect<A, ProcessError> =>
   Effect.callback<A, ProcessError>((resume) => {
     if (amount === 0) return resume(Effect.sync(() => use([])))
@@ -73,33 +78,26 @@ export const makePipes = (options: {
   Scope.Scope
 > =>
   Effect.gen(function*() {
-    const wanted = [options.stdin, options.stdout, options.stderr].filter(Boolean).length
+    const wanted = [options.stdin, options.stdout, options.stderr]
     const sockets: Array<Socket> = []
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         for (const socket of sockets) socket.destroy()
       })
     )
-    return yield* withPipes(options.mkfifo, options.directory, wanted, (all) => {
+    return yield* withPipes(options.mkfifo, options.directory, wanted.filter(Boolean).length, (all) => {
       const ends = [...all]
-      const inlet = (): Inlet | undefined => {
-        const end = ends.shift()
-        if (end === undefined) return undefined
-        const socket = new Socket({ fd: end.write, readable: false, writable: true })
+      const [stdin, stdout, stderr] = wanted.map((one) => one ? ends.shift() : undefined)
+      const ours = (fd: number, readable: boolean) => {
+        const socket = new Socket({ fd, readable, writable: !readable })
         sockets.push(socket)
-        return { theirs: end.read, sink: sinkOf(socket) }
+        return socket
       }
-      const outlet = (): Outlet | undefined => {
-        const end = ends.shift()
-        if (end === undefined) return undefined
-        const socket = new Socket({ fd: end.read, readable: true, writable: false })
-        sockets.push(socket)
-        return { theirs: end.write, source: sourceOf(socket) }
-      }
+      const outlet = ({ read, write }: Ends): Outlet => ({ theirs: write, source: sourceOf(ours(read, true)) })
       return {
-        stdin: options.stdin ? inlet() : undefined,
-        stdout: options.stdout ? outlet() : undefined,
-        stderr: options.stderr ? outlet() : undefined
+        stdin: stdin && { theirs: stdin.read, sink: sinkOf(ours(stdin.write, false)) },
+        stdout: stdout && outlet(stdout),
+        stderr: stderr && outlet(stderr)
       }
     })
   }).pipe(Effect.uninterruptible)
