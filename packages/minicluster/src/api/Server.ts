@@ -189,7 +189,9 @@ export const listenServer = Effect.fnUntraced(function*(
     // Whoever has no certificate, or another's, is judged by what else they bring.
     requestCert: true,
     rejectUnauthorized: false,
-    maxHeaderSize
+    maxHeaderSize,
+    // Any other protocol that a client would like is ignored, as Go does; before Node 24.9 it is refused.
+    shouldUpgradeCallback: ({ headers }) => /^(websocket|spdy\/3\.1)$/i.test(headers.upgrade ?? "")
   })
   const sockets = makeSockets()
   yield* Effect.addFinalizer(() =>

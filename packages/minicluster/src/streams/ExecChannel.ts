@@ -33,7 +33,13 @@ export const channelLink = Effect.fnUntraced(function*(
     write: (output, bytes) => send(socket, channel[output], bytes),
     status: (status) => Effect.asVoid(send(socket, channel.status, Buffer.from(JSON.stringify(status)))),
     finish,
-    cut: Effect.sync(() => socket.terminate()),
+    cut: Effect.callback<void>((resume) =>
+      // A pong means nothing, and is sent behind all else.
+      socket.pong(undefined, undefined, () => {
+        socket.terminate()
+        resume(Effect.void)
+      })
+    ),
     closed
   }
 })

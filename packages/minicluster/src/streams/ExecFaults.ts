@@ -1,5 +1,5 @@
 /** What goes wrong on purpose with one exec or attach that has been accepted. */
-import { Effect, FiberHandle, type Scope } from "effect"
+import { Effect, FiberHandle, type Scope, Semaphore } from "effect"
 import { type ExecFault } from "../faults/Faults.ts"
 import { type ExecLink, type ExecSession, type Output } from "./ExecSession.ts"
 
@@ -19,13 +19,17 @@ const cutAfter = (link: ExecLink, limit: number): ExecLink => {
       if (left > 0) return sent
       yield* link.cut
       return false
-    })
+    }),
+    // What says less than that is cut when it ends.
+    status: (status) => left > 0 ? link.status(status) : link.cut
   }
 }
 
 /** Holds back each piece for a while, so that the last one can be sent behind the status. */
 const statusFirst = Effect.fnUntraced(function*(link: ExecLink): Effect.fn.Return<ExecLink, never, Scope.Scope> {
   const timer = yield* FiberHandle.make()
+  // stdout and stderr come at the same time, and a piece may take its while.
+  const oneAtATime = Semaphore.makeUnsafe(1).withPermits(1)
   let held: readonly [Output, Uint8Array] | undefined
   const flush = Effect.suspend(() => {
     const piece = held
@@ -34,13 +38,14 @@ const statusFirst = Effect.fnUntraced(function*(link: ExecLink): Effect.fn.Retur
   })
   return {
     ...link,
-    write: Effect.fnUntraced(function*(output, bytes) {
-      const sent = yield* flush
-      held = [output, bytes]
-      yield* FiberHandle.run(timer, Effect.delay(flush, lastPieceAfter))
-      return sent
-    }),
-    status: (status) => Effect.andThen(link.status(status), flush)
+    write: (output, bytes) =>
+      oneAtATime(Effect.gen(function*() {
+        const sent = yield* flush
+        held = [output, bytes]
+        yield* FiberHandle.run(timer, Effect.delay(oneAtATime(flush), lastPieceAfter))
+        return sent
+      })),
+    status: (status) => oneAtATime(Effect.andThen(link.status(status), flush))
   }
 })
 

@@ -35,6 +35,7 @@ export interface ExecLink {
   readonly status: (status: object) => Effect.Effect<void>
   /** Ends in order, and completes when the client has read all that was sent. */
   readonly finish: Effect.Effect<void>
+  /** Breaks off behind all that was sent. */
   readonly cut: Effect.Effect<void>
   /** The client has gone. */
   readonly closed: Effect.Effect<void>

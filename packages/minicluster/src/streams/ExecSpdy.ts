@@ -54,7 +54,12 @@ export const spdyLink = Effect.fnUntraced(function*(
       Effect.forEach(streams.values(), ({ sink }) => sink.end, { discard: true }),
       connection.finish
     ),
-    cut: Effect.sync(() => transport.destroy()),
+    cut: Effect.callback<void>((resume) => {
+      transport.write(new Uint8Array(0), () => {
+        transport.destroy()
+        resume(Effect.void)
+      })
+    }),
     closed: connection.closed
   }
 })

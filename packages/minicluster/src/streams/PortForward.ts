@@ -31,9 +31,21 @@ const parsePort = (text: string): number | undefined => {
   return port > 0 && port < 65536 ? port : undefined
 }
 
+/** Where a forward leads to. */
+export interface ForwardTarget {
+  readonly pod: Pod
+  /** False once the pod is gone or has ended: its ports are the machine's, and may be another's by then. */
+  readonly isUp: Effect.Effect<boolean>
+}
+
 /** Refuses before the upgrade what the API server and the kubelet refuse. */
 export const admitForward = Effect.fnUntraced(
-  function*(store: Store, kubelet: Kubelet, namespace: string, name: string): Effect.fn.Return<Pod, ApiError> {
+  function*(
+    store: Store,
+    kubelet: Kubelet,
+    namespace: string,
+    name: string
+  ): Effect.fn.Return<ForwardTarget, ApiError> {
     const pod: Pod = yield* store.get("pods", namespace, name)
     if ((pod.spec.nodeName ?? "") === "") return yield* badRequest(`pod ${name} does not have a host assigned`)
     if (kubelet.isLost()) return yield* internalError(dialFailure)
@@ -41,7 +53,12 @@ export const admitForward = Effect.fnUntraced(
     if (!containers.some((container) => kubelet.running(pod, container.name) !== undefined)) {
       return yield* internalError(`unable to upgrade connection: pod not found ("${name}_${namespace}")`)
     }
-    return pod
+    const isUp = Effect.match(store.get("pods", namespace, name), {
+      onFailure: () => false,
+      onSuccess: ({ metadata, status }: Pod) =>
+        metadata.uid === pod.metadata.uid && status.phase !== "Succeeded" && status.phase !== "Failed"
+    })
+    return { pod, isUp }
   }
 )
 
@@ -71,19 +88,23 @@ const connectTo = (host: string, port: number): Effect.Effect<Socket, string, Sc
     { interruptible: true }
   )
 
-/** Fails with containerd's sentence about a port that nobody listens on. */
-const dial = (pod: Pod, port: number): Effect.Effect<Socket, string, Scope.Scope> => {
-  const sandbox = pod.metadata.uid.replaceAll("-", "")
-  return connectTo("127.0.0.1", port).pipe(
-    Effect.catch((four) =>
-      Effect.mapError(
-        connectTo("::1", port),
-        (six) =>
-          `error forwarding port ${port} to pod ${sandbox}, uid : failed to execute portforward in network namespace "host": failed to connect to localhost:${port} inside namespace "${sandbox}", IPv4: dial tcp4 127.0.0.1:${port}: connect: ${four} IPv6 dial tcp6 [::1]:${port}: connect: ${six} `
+/** Fails with containerd's sentence about a pod that has gone, or a port that nobody listens on. */
+const dial = Effect.fnUntraced(
+  function*({ isUp, pod }: ForwardTarget, port: number): Effect.fn.Return<Socket, string, Scope.Scope> {
+    const sandbox = pod.metadata.uid.replaceAll("-", "")
+    const failed = `error forwarding port ${port} to pod ${sandbox}, uid : `
+    if (!(yield* isUp)) return yield* Effect.fail(`${failed}network namespace for sandbox "${sandbox}" is closed`)
+    return yield* connectTo("127.0.0.1", port).pipe(
+      Effect.catch((four) =>
+        Effect.mapError(
+          connectTo("::1", port),
+          (six) =>
+            `${failed}failed to execute portforward in network namespace "host": failed to connect to localhost:${port} inside namespace "${sandbox}", IPv4: dial tcp4 127.0.0.1:${port}: connect: ${four} IPv6 dial tcp6 [::1]:${port}: connect: ${six} `
+        )
       )
     )
-  )
-}
+  }
+)
 
 const copy = Effect.fnUntraced(function*(from: ByteSource, to: ByteSink) {
   for (let bytes = yield* from.read; bytes !== undefined; bytes = yield* from.read) {
@@ -93,9 +114,9 @@ const copy = Effect.fnUntraced(function*(from: ByteSource, to: ByteSink) {
 })
 
 /** Connects and copies both ways, each to its own end; fails with what the client is told. */
-const forward = (pod: Pod, port: number, from: ByteSource, to: ByteSink): Effect.Effect<void, string> =>
+const forward = (target: ForwardTarget, port: number, from: ByteSource, to: ByteSink): Effect.Effect<void, string> =>
   Effect.scoped(Effect.gen(function*() {
-    const socket = yield* dial(pod, port)
+    const socket = yield* dial(target, port)
     yield* Effect.all([copy(from, sinkOf(socket)), copy(sourceOf(socket), to)], { concurrency: "unbounded" })
   }))
 
@@ -105,11 +126,11 @@ interface Pair {
 }
 
 /** One connection: a pair of streams with the same request id, of which `error` takes what went wrong. */
-const servePair = Effect.fnUntraced(function*(pod: Pod, { data, error }: Required<Pair>) {
+const servePair = Effect.fnUntraced(function*(target: ForwardTarget, { data, error }: Required<Pair>) {
   const port = parsePort(data.headers.get("port") ?? "")
   yield* (port === undefined
     ? Effect.fail(`invalid port "${data.headers.get("port")}"`)
-    : forward(pod, port, data.source, data.sink)).pipe(
+    : Effect.raceFirst(forward(target, port, data.source, data.sink), data.dropped)).pipe(
       Effect.catch((message) => error.sink.write(Buffer.from(message)))
     )
   for (const { release, sink } of [error, data]) yield* Effect.andThen(sink.end, release)
@@ -117,7 +138,7 @@ const servePair = Effect.fnUntraced(function*(pod: Pod, { data, error }: Require
 
 /** SPDY, on a socket of its own or inside a WebSocket: any number of connections, each of two streams. */
 export const forwardStreams = Effect.fnUntraced(
-  function*(transport: Duplex, pod: Pod): Effect.fn.Return<void, never, Scope.Scope> {
+  function*(transport: Duplex, target: ForwardTarget): Effect.fn.Return<void, never, Scope.Scope> {
     const connection = yield* serveSpdy(transport)
     const pairs = new Map<string, Pair>()
     for (let stream = yield* connection.accept; stream !== undefined; stream = yield* connection.accept) {
@@ -132,7 +153,7 @@ export const forwardStreams = Effect.fnUntraced(
       const { data, error } = pair
       if (data !== undefined && error !== undefined) {
         pairs.delete(id)
-        yield* Effect.forkScoped(servePair(pod, { data, error }))
+        yield* Effect.forkScoped(servePair(target, { data, error }))
         continue
       }
       pairs.set(id, pair)
@@ -151,7 +172,11 @@ export const forwardStreams = Effect.fnUntraced(
  * wrong (2i + 1). Each channel begins with its port, little-endian. A connection's end is the socket's.
  */
 export const forwardChannels = Effect.fnUntraced(
-  function*(socket: WebSocket, pod: Pod, ports: ReadonlyArray<number>): Effect.fn.Return<void, never, Scope.Scope> {
+  function*(
+    socket: WebSocket,
+    target: ForwardTarget,
+    ports: ReadonlyArray<number>
+  ): Effect.fn.Return<void, never, Scope.Scope> {
     const full = new Set<number>()
     const inboxes = yield* Effect.forEach(ports, (_port, index) =>
       makeInbox(unreadLimit, (isFull) => {
@@ -168,7 +193,7 @@ export const forwardChannels = Effect.fnUntraced(
         const [data, error] = [2 * index, 2 * index + 1]
         const number = Buffer.of(port & 0xff, port >>> 8)
         yield* Effect.andThen(send(socket, data, number), send(socket, error, number))
-        yield* forward(pod, port, inbox, {
+        yield* forward(target, port, inbox, {
           write: (bytes) => send(socket, data, bytes),
           // A channel has no half; the inbox ends so that what the client still says is not waited for.
           end: Effect.sync(inbox.end)

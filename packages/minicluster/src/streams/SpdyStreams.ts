@@ -24,6 +24,8 @@ export interface SpdyStream {
   readonly source: ByteSource
   /** `end` half-closes. */
   readonly sink: ByteSink
+  /** The client has reset it, or the connection has ended. */
+  readonly dropped: Effect.Effect<void>
   /** Forgets the stream: what still comes of it is dropped. */
   readonly release: Effect.Effect<void>
 }
@@ -82,8 +84,10 @@ export const serveSpdy = Effect.fnUntraced(function*(
       else room.openUnsafe()
     })
     let half = false
+    const dropped = Deferred.makeUnsafe<void>()
     const forget = () => {
       half = true
+      Deferred.doneUnsafe(dropped, Effect.void)
       inbox.drop()
       streams.delete(id)
     }
@@ -100,6 +104,7 @@ export const serveSpdy = Effect.fnUntraced(function*(
           return Effect.asVoid(write(dataFrame(id, Buffer.alloc(0), true)))
         })
       },
+      dropped: Deferred.await(dropped),
       release: Effect.sync(forget)
     }
     return stream

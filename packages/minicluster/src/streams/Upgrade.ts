@@ -51,6 +51,8 @@ interface Served {
 
 const webSocketOptions: WebSocketServerOptions & { readonly closeTimeout: number } = {
   noServer: true,
+  // Answered by `answerPings`.
+  autoPong: false,
   perMessageDeflate: false,
   maxPayload: frameLimit,
   closeTimeout
@@ -58,6 +60,18 @@ const webSocketOptions: WebSocketServerOptions & { readonly closeTimeout: number
 
 /** What accepts WebSockets; its owner terminates its `clients` in the end. */
 export const makeSockets = (): WebSocketServer => new WebSocketServer(webSocketOptions)
+
+/** A client that reads nothing must not have us keep an answer to each of its pings: one pong waits at most (RFC 6455 §5.5.3). */
+const answerPings = (socket: WebSocket): void => {
+  let waits = false
+  socket.on("ping", (data) => {
+    if (waits || socket.readyState !== socket.OPEN) return
+    waits = true
+    socket.pong(data, undefined, () => {
+      waits = false
+    })
+  })
+}
 
 type Admit = (
   options: UpgradeOptions,
@@ -92,17 +106,17 @@ const admissions: Readonly<Record<string, Admit>> = {
   exec: sessions(admitExec),
   attach: sessions(admitAttach),
   portforward: Effect.fnUntraced(function*({ kubelet, store }, namespace, name, query) {
-    const pod = yield* admitForward(store, kubelet, namespace, name)
-    const tunnel: Serve<WebSocket> = (socket) => forwardStreams(createWebSocketStream(socket), pod)
+    const target = yield* admitForward(store, kubelet, namespace, name)
+    const tunnel: Serve<WebSocket> = (socket) => forwardStreams(createWebSocketStream(socket), target)
     const channels = query.has("ports") ? yield* parsePorts(query) : undefined
     return {
       webSocket: {
         "SPDY/3.1+portforward.k8s.io": tunnel,
         ...(channels === undefined
           ? {}
-          : { "v4.channel.k8s.io": (socket) => forwardChannels(socket, pod, channels) })
+          : { "v4.channel.k8s.io": (socket) => forwardChannels(socket, target, channels) })
       },
-      spdy: { "portforward.k8s.io": (socket) => forwardStreams(socket, pod) }
+      spdy: { "portforward.k8s.io": (socket) => forwardStreams(socket, target) }
     }
   })
 }
@@ -114,13 +128,15 @@ const refuse = (socket: Duplex, { status }: ApiError): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     socket.once("close", () => resume(Effect.void))
     const body = JSON.stringify(status)
-    socket.end(
-      `HTTP/1.1 ${status.code} ${
-        STATUS_CODES[status.code] ?? ""
-      }\r\nContent-Type: application/json\r\nContent-Length: ${
-        Buffer.byteLength(body)
-      }\r\nConnection: close\r\n\r\n${body}`
-    )
+    const seconds = status.details?.retryAfterSeconds
+    const head = [
+      `HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? ""}`,
+      "Content-Type: application/json",
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      ...(seconds === undefined ? [] : [`Retry-After: ${seconds}`]),
+      "Connection: close"
+    ]
+    socket.end(`${head.join("\r\n")}\r\n\r\n${body}`)
     // The client's own end is seen only by whoever reads.
     socket.resume()
     return Effect.sync(() => socket.destroy())
@@ -158,6 +174,7 @@ const acceptWebSocket = (
   sockets.handleUpgrade(request, socket, head, (webSocket) => {
     // Until a fiber listens, nothing may be read: a message without a listener is lost.
     webSocket.pause()
+    answerPings(webSocket)
     accepted = webSocket
   })
   sockets.off("headers", addProtocol)
