@@ -3,6 +3,7 @@ import { Clock, Effect, type Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import { join } from "node:path"
 import { removeFolder } from "../runtime/Directory.ts"
+import { at, fieldsOf, listOf } from "../shapes/Json.ts"
 import { type KubeObject, timestamp } from "../shapes/Objects.ts"
 import { groupVersion, type Resource, type Resources, resourceTypes } from "../shapes/Resources.ts"
 import { inform } from "./Informer.ts"
@@ -34,7 +35,7 @@ export const makeObject = <R extends Resource>(
     return Effect.ignore(store.create(resource, object))
   })
 
-export const caConfigMap = "kube-root-ca.crt"
+const caConfigMap = "kube-root-ca.crt"
 
 /** A namespace has a service account and the authority's certificate from its first moment on. */
 const furnishNamespace = (store: Store, authority: string, namespace: string) =>
@@ -50,15 +51,8 @@ const furnishNamespace = (store: Store, authority: string, namespace: string) =>
     })
   )
 
-interface Claim extends KubeObject {
-  readonly spec: {
-    readonly accessModes?: ReadonlyArray<string>
-    readonly resources?: { readonly requests?: Readonly<Record<string, string>> }
-  }
-}
-
 /** A claim is bound at once: its volume is a folder. */
-const bindClaim = (store: Store, claim: Claim) =>
+const bindClaim = (store: Store, claim: KubeObject) =>
   Effect.ignore(
     store.update("persistentvolumeclaims", claim.metadata.namespace ?? "", claim.metadata.name, (current) => ({
       ...current,
@@ -70,11 +64,11 @@ const bindClaim = (store: Store, claim: Claim) =>
           "pv.kubernetes.io/bound-by-controller": "yes"
         }
       },
-      spec: { ...claim.spec, volumeName: `pvc-${claim.metadata.uid}` },
+      spec: { ...fieldsOf(at(claim, "spec")), volumeName: `pvc-${claim.metadata.uid}` },
       status: {
         phase: "Bound",
-        accessModes: claim.spec.accessModes ?? [],
-        capacity: { storage: claim.spec.resources?.requests?.["storage"] ?? "0" }
+        accessModes: listOf(at(claim, "spec", "accessModes")),
+        capacity: { storage: at(claim, "spec", "resources", "requests", "storage") }
       }
     }))
   )
@@ -87,7 +81,7 @@ export const afterCreate = (
   object: KubeObject
 ): Effect.Effect<void> => {
   if (resource === "namespaces") return furnishNamespace(store, authority, object.metadata.name)
-  return resource === "persistentvolumeclaims" ? bindClaim(store, object as Claim) : Effect.void
+  return resource === "persistentvolumeclaims" ? bindClaim(store, object) : Effect.void
 }
 
 /** The namespaces that every cluster has. */

@@ -21,6 +21,8 @@ const groups = new Map(all.map(([, type]) => [type.group, type.version]))
 const named = Array.from(groups).filter(([group]) => group !== "")
 const inGroup = (group: string) => all.filter(([, type]) => type.group === group)
 
+const others = ["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+
 /** The subresources whose kind is of a group of its own. */
 const foreignKinds: Readonly<Record<string, { readonly group: string; readonly version: string }>> = {
   Eviction: { group: "policy", version: "v1" },
@@ -108,18 +110,7 @@ export const discovery = ({ accept, path }: ApiRequest, host: string): ApiRespon
     case "readyz":
       return text("ok")
     case "":
-      return json({
-        paths: [
-          "/api",
-          "/api/v1",
-          "/apis",
-          ...named.map(([name]) => `/apis/${name}`),
-          "/healthz",
-          "/livez",
-          "/openapi/v3"
-        ]
-          .concat("/readyz", "/version")
-      })
+      return json({ paths: ["/api", "/api/v1", "/apis", ...named.map(([name]) => `/apis/${name}`), ...others] })
     case "api":
       return list([["", "v1"]], {
         kind: "APIVersions",

@@ -16,6 +16,12 @@ export const getObject = Effect.fnUntraced(
   }
 )
 
+const asTable = (resource: Resource, objects: ReadonlyArray<KubeObject>, version: string, { query }: ApiRequest) =>
+  Effect.map(
+    Clock.currentTimeMillis,
+    (now) => table(resource, objects, { version, now, columns: true, withObject: query.get("includeObject") })
+  )
+
 /** One object in the form that the client wants it in. */
 export const answerObject = Effect.fnUntraced(
   function*(
@@ -26,10 +32,7 @@ export const answerObject = Effect.fnUntraced(
     warnings: ReadonlyArray<string> = []
   ): Effect.fn.Return<ApiResponse> {
     if (!wantsTable(request.accept)) return json(object, code, warnings)
-    const { resourceVersion: version } = object.metadata
-    const options = { version, now: yield* Clock.currentTimeMillis, columns: true }
-    const shown = table(resource, [object], { ...options, withObject: request.query.get("includeObject") })
-    return json(shown, code, warnings)
+    return json(yield* asTable(resource, [object], object.metadata.resourceVersion, request), code, warnings)
   }
 )
 
@@ -148,9 +151,7 @@ export const makeLists = (store: Store): Lists => {
         })
       }
       if (wantsTable(accept)) {
-        const options = { version: metadata.resourceVersion, now: yield* Clock.currentTimeMillis, columns: true }
-        const shown = table(resource, items, { ...options, withObject: query.get("includeObject") })
-        return json({ ...shown, metadata })
+        return json({ ...(yield* asTable(resource, items, metadata.resourceVersion, request)), metadata })
       }
       const type = resourceTypes[resource]
       return json({

@@ -151,18 +151,13 @@ const nodeRoles = ({ metadata: { labels = {} } }: KubeObject): string => {
 }
 
 const nodeCells: Printer["cells"] = (object, now) => {
-  const { spec, status } = object as KubeObject & {
-    readonly spec?: { readonly unschedulable?: boolean }
-    readonly status?: {
-      readonly conditions?: ReadonlyArray<{ readonly type: string; readonly status: string }>
-      readonly addresses?: ReadonlyArray<{ readonly type: string; readonly address: string }>
-    }
-  }
-  const ready = status?.conditions?.find(({ type }) => type === "Ready")?.status
-  const address = (wanted: string) => status?.addresses?.find(({ type }) => type === wanted)?.address ?? "<none>"
+  const ofType = (list: string, wanted: string) =>
+    listOf(valueAt(object, "status", list)).find((one) => at(one, "type") === wanted)
+  const ready = at(ofType("conditions", "Ready"), "status") === "True"
+  const address = (wanted: string) => at(ofType("addresses", wanted), "address", "<none>")
   return [
     object.metadata.name,
-    (ready === "True" ? "Ready" : "NotReady") + (spec?.unschedulable === true ? ",SchedulingDisabled" : ""),
+    (ready ? "Ready" : "NotReady") + (valueAt(object, "spec", "unschedulable") === true ? ",SchedulingDisabled" : ""),
     nodeRoles(object),
     age(object.metadata.creationTimestamp, now),
     at(object, "status.nodeInfo.kubeletVersion"),

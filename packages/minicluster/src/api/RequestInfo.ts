@@ -1,4 +1,5 @@
 /** What a request asks for, read from its method and path: `k8s.io/apiserver/pkg/endpoints/request.RequestInfo`. */
+import { none } from "../access/Authorization.ts"
 import {
   isResource,
   isReview,
@@ -42,7 +43,6 @@ const nameInSelector = (query: URLSearchParams): string =>
   /(?:^|,)metadata\.name==?([^,]+)/.exec(query.get("fieldSelector") ?? "")?.[1] ?? ""
 
 export const requestInfo = ({ method, path, query }: Pick<ApiRequest, "method" | "path" | "query">): RequestInfo => {
-  const none = { group: "", resource: "", subresource: "", namespace: "", name: "" }
   const nowhere = { ...none, verb: method.toLowerCase(), path: `/${path.join("/")}` }
   const isCore = path[0] === "api"
   if ((!isCore && path[0] !== "apis") || path.length < (isCore ? 3 : 4)) return nowhere

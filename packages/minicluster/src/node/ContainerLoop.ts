@@ -25,11 +25,7 @@ export interface PodContext {
   readonly stopping: () => boolean
   /** What the container is started with; asked anew for each start. */
   readonly options: (slot: Slot) => Effect.Effect<ContainerOptions, ConfigError | RuntimeError>
-  readonly report: (
-    slot: Slot,
-    change: Partial<ContainerStatus>,
-    running: RunningContainer | undefined
-  ) => Effect.Effect<void>
+  readonly report: (slot: Slot, change: Partial<ContainerStatus>, running?: RunningContainer) => Effect.Effect<void>
   readonly note: Note
   /** Completes when it is worth trying again what failed for a missing object. */
   readonly retry: Effect.Effect<void>
@@ -123,11 +119,8 @@ const start = (
     yield* slot.renewed.close
     const note = noteAbout(context.note, slot)
     yield* ensureImage(spec, context.images, note)
-    yield* context.report(
-      slot,
-      { imageID: `sha256:${createHash("sha256").update(spec.image).digest("hex")}` },
-      undefined
-    )
+    const imageID = `sha256:${createHash("sha256").update(spec.image).digest("hex")}`
+    yield* context.report(slot, { imageID })
     const options = yield* context.options(slot)
     for (const { message, reason } of shortcomings(options)) yield* note("Warning", reason, message)
     yield* note("Normal", "Created", `Created container: ${spec.name}`)
@@ -153,8 +146,7 @@ const start = (
 /** As `start`, and again for what may heal: an image that comes, an object that appears. */
 const startAtLast = (context: PodContext, slot: Slot) => {
   const { name } = slot.spec
-  const wait = (reason: string, message: string) =>
-    context.report(slot, { state: { waiting: { reason, message } } }, undefined)
+  const wait = (reason: string, message: string) => context.report(slot, { state: { waiting: { reason, message } } })
   let pause = backOff(noBackOff, 0)
   const attempt: Effect.Effect<Started, RuntimeError, Scope.Scope> = Effect.suspend(() => start(context, slot))
     .pipe(
@@ -235,7 +227,7 @@ export const containerLoop = Effect.fnUntraced(function*(context: PodContext, sl
     const terminated = yield* runOnce(context, slot, news)
     const { containerID, exitCode } = terminated
     const ready = slot.role === "init" && exitCode === 0
-    yield* context.report(slot, { ...news, ready, started: false, state: { terminated }, containerID }, undefined)
+    yield* context.report(slot, { ...news, ready, started: false, state: { terminated }, containerID })
     const { metadata, spec } = context.pod()
     const changed = image !== slot.spec.image
     if (context.stopping() || (!changed && !restarts(slot.role, spec.restartPolicy, exitCode))) return exitCode
@@ -247,7 +239,7 @@ export const containerLoop = Effect.fnUntraced(function*(context: PodContext, sl
       yield* context.note("Warning", "BackOff", `Back-off restarting failed container ${name} in pod ${who}`, name)
       const message = `back-off ${duration(pause.wait)} restarting failed container=${name} pod=${who}`
       const state = { waiting: { reason: "CrashLoopBackOff", message } }
-      yield* context.report(slot, { lastState: { terminated }, state }, undefined)
+      yield* context.report(slot, { lastState: { terminated }, state })
       yield* waitFor(slot, pause.wait)
     }
     news = { lastState: { terminated }, restartCount: slot.status.restartCount + 1 }

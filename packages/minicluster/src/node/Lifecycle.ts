@@ -57,17 +57,14 @@ export const turnOf = (containers: ReadonlyArray<Stoppable>, index: number): Eff
     : Effect.void
 
 /** Completes `seconds` from now, or so long after a later and shorter wish: an end can be hastened and not put off. */
-const countdown = (seconds: number, hastened: Queue.Dequeue<number>): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (start) => {
-    const until = (deadline: number): Effect.Effect<void> =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.raceFirst(
-          Effect.sleep(Math.max(0, deadline - now)),
-          Effect.flatMap(Queue.take(hastened), (wish) =>
-            Effect.flatMap(Clock.currentTimeMillis, (later) => until(Math.min(deadline, later + wish * 1000))))
-        ))
-    return until(start + seconds * 1000)
-  })
+const countdown = Effect.fnUntraced(function*(seconds: number, hastened: Queue.Dequeue<number>) {
+  let now = yield* Clock.currentTimeMillis
+  for (let deadline = now + seconds * 1000; now < deadline;) {
+    const wish = yield* Effect.raceFirst(Effect.as(Effect.sleep(deadline - now), Infinity), Queue.take(hastened))
+    now = yield* Clock.currentTimeMillis
+    deadline = Math.min(deadline, now + wish * 1000)
+  }
+})
 
 export interface StopAllOptions {
   /** In the order of the spec, init containers first. */

@@ -40,6 +40,7 @@ const past = "Pod was active on the node longer than the specified deadline"
 
 export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, first: Pod) {
   const { name, namespace = "", uid } = first.metadata
+  const { events, store } = node
   const scope = yield* Effect.scope
   const directory = join(node.directory, `${name}-${uid}`)
   let pod = first
@@ -88,7 +89,6 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
             current.metadata.uid === uid ? change(current, now) : current)
         )
         : Effect.void)
-  const { events, store } = node
 
   const publish = writePod((current, now) => {
     const status = podStatus(current, {

@@ -167,11 +167,6 @@ export const startScheduler = Effect.fnUntraced(function*(store: Store, events: 
       return known?.spec === pod.spec ? Effect.void : attempt(pod)
     })
 
-  const seeNode = (object: NodeObject): Effect.Effect<void> => {
-    node = object.spec
-    return retry
-  }
-
   const relist = Effect.gen(function*() {
     const nodes = yield* store.list("nodes", undefined)
     for (const object of nodes.items) node = (object as NodeObject).spec
@@ -189,10 +184,9 @@ export const startScheduler = Effect.fnUntraced(function*(store: Store, events: 
   const change = ({ object, previous, resource, type }: Change): Effect.Effect<void> => {
     if (resource === "pods") return type === "DELETED" ? leave(object as Pod) : see(object as Pod)
     if (resource === "persistentvolumeclaims") return type === "ADDED" ? retry : Effect.void
-    const isNode = resource === "nodes" && object.metadata.name === nodeName && type !== "DELETED"
-    return isNode && (previous as NodeObject | undefined)?.spec !== (object as NodeObject).spec
-      ? seeNode(object as NodeObject)
-      : Effect.void
+    if (resource !== "nodes" || object.metadata.name !== nodeName || type === "DELETED") return Effect.void
+    node = (object as NodeObject).spec
+    return (previous as NodeObject | undefined)?.spec === node ? Effect.void : retry
   }
 
   yield* inform(store, { relist, change })
