@@ -12,6 +12,7 @@ import { type ApiError, badRequest, conflict, invalid } from "../api/Status.ts"
 import { type Store } from "../api/Store.ts"
 import { type KubeObject, type Pod, timestamp } from "../shapes/Objects.ts"
 import { type Resource } from "../shapes/Resources.ts"
+import * as Rule from "../shapes/Rules.ts"
 
 /** Who issues, and whom a token is for unless it says otherwise. */
 export const issuer = "https://kubernetes.default.svc.cluster.local"
@@ -171,11 +172,8 @@ const bindingTo = Effect.fnUntraced(function*(
   }
   const object = yield* store.get(kind === "Pod" ? "pods" : "secrets", namespace, name)
   if (uid !== "" && uid !== object.metadata.uid) {
-    return yield* conflict(
-      kind,
-      name,
-      `the UID in the bound object reference (${uid}) does not match the UID in record`
-    )
+    const why = `the UID in the bound object reference (${uid}) does not match the UID in record`
+    return yield* conflict(kind, name, why)
   }
   if (!("spec" in object)) return { secret: refOf(object) }
   if ((object.spec.serviceAccountName ?? "default") === account) return yield* podBinding(store, object)
@@ -198,9 +196,8 @@ export const requestToken = Effect.fnUntraced(function*(
   const expirationSeconds = spec.expirationSeconds ?? defaultSeconds
   if (expirationSeconds < leastSeconds || expirationSeconds > 2 ** 32) {
     const what = expirationSeconds < leastSeconds ? "less than 10 minutes" : "larger than 2^32 seconds"
-    const message = `Invalid value: ${expirationSeconds}: may not specify a duration ${what}`
     return yield* invalid("TokenRequest.authentication.k8s.io", "", [
-      { reason: "FieldValueInvalid", field: "spec.expirationSeconds", message }
+      Rule.wrong("spec.expirationSeconds", expirationSeconds, `may not specify a duration ${what}`)
     ])
   }
   const bound = boundObjectRef === null ? {} : yield* bindingTo(store, namespace, name, boundObjectRef)

@@ -137,10 +137,6 @@ const filesOf = (
   token: TokenBytes
 ): Effect.Effect<Files, VolumeError> | undefined => {
   const { defaultMode: mode = defaultMode } = configMap ?? downwardAPI ?? projected ?? secret ?? {}
-  if (configMap !== undefined) return keyedFiles(options, "configmap", configMap, mode)
-  if (secret !== undefined) return keyedFiles(options, "secret", { ...secret, name: secret.secretName }, mode)
-  if (downwardAPI !== undefined) return downwardFiles(options, downwardAPI.items, mode)
-  if (projected === undefined) return undefined
   const project = (source: Projection): Effect.Effect<Files, VolumeError> => {
     if (source.configMap !== undefined) return keyedFiles(options, "configmap", source.configMap, mode)
     if (source.secret !== undefined) return keyedFiles(options, "secret", source.secret, mode)
@@ -149,7 +145,10 @@ const filesOf = (
     if (serviceAccountToken === undefined) return Effect.succeed(new Map())
     return Effect.map(token(serviceAccountToken), (bytes) => new Map([[serviceAccountToken.path, { bytes, mode }]]))
   }
-  return Effect.map(
+  if (configMap !== undefined) return project({ configMap })
+  if (secret !== undefined) return project({ secret: { ...secret, name: secret.secretName } })
+  if (downwardAPI !== undefined) return project({ downwardAPI })
+  return projected && Effect.map(
     Effect.forEach(projected.sources ?? [], project),
     (all) => new Map(all.flatMap((files) => Array.from(files)))
   )

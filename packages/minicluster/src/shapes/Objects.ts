@@ -22,8 +22,6 @@ export interface ObjectMeta {
   readonly uid: string
   /** Set by the store at each write. */
   readonly resourceVersion: string
-  /** Raised by one at each change of the spec, for the kinds that have one. */
-  readonly generation?: number
   readonly creationTimestamp: string
   readonly deletionTimestamp?: string
   readonly deletionGracePeriodSeconds?: number
@@ -212,7 +210,6 @@ export interface PodSpec {
   readonly hostname?: string
   readonly subdomain?: string
   readonly hostNetwork?: boolean
-  readonly shareProcessNamespace?: boolean
   readonly tolerations?: ReadonlyArray<{
     readonly key?: string
     readonly operator?: string
