@@ -12,7 +12,7 @@ import { makeTokens, podToken } from "./access/Tokens.ts"
 import { runCollector } from "./api/Collector.ts"
 import { makeNamespaces, makeObject, removeClaimFolders } from "./api/Controllers.ts"
 import { makeEvents } from "./api/Events.ts"
-import { makeLists } from "./api/ListWatch.ts"
+import { makeList } from "./api/ListWatch.ts"
 import { listenServer, MiniclusterError } from "./api/Server.ts"
 import { makeStore, type Store } from "./api/Store.ts"
 import { type Eviction } from "./faults/FaultPlan.ts"
@@ -30,7 +30,7 @@ export interface MiniclusterOptions {
   readonly host?: string
   /** 0, the default, takes a free one. */
   readonly port?: number
-  /** Where the pods' folders live; by default a fresh private folder that is removed at the end. */
+  /** Below which folder the cluster makes its own, which goes with it; by default the one for temporary files. */
   readonly directory?: string
   /** What `hostPath` volumes see as the machine's root: without it they are refused. */
   readonly hostPath?: string
@@ -126,7 +126,7 @@ export const makeWith = (
     yield* followFaults(faults, kubelet, store)
     const token = randomBytes(24).toString("base64url")
     yield* server.serve(
-      { store, kubelet, lists: makeLists(store), faults, tokens, authority, host: address },
+      { store, kubelet, list: makeList(store), faults, tokens, authority, host: address },
       makeAuthentication({ store, tokens, token })
     )
     const url = `https://${address}`

@@ -12,7 +12,7 @@ import { podLog } from "../streams/PodLog.ts"
 import { discovery } from "./Discovery.ts"
 import { evict } from "./Eviction.ts"
 import { type ApiRequest, type ApiResponse, json } from "./Http.ts"
-import { getObject, type Lists } from "./ListWatch.ts"
+import { getObject, type List } from "./ListWatch.ts"
 import { type RequestInfo, requestInfo, served } from "./RequestInfo.ts"
 import { createObject, deleteCollection, deleteObject, patchObject, type Place, updateObject } from "./Rest.ts"
 import { type ApiError, badRequest, methodNotAllowed, noSuchResource } from "./Status.ts"
@@ -22,7 +22,7 @@ import { watch } from "./Watch.ts"
 export interface Api {
   readonly store: Store
   readonly kubelet: Kubelet
-  readonly lists: Lists
+  readonly list: List
   readonly faults: FaultsControl
   readonly tokens: Tokens
   /** PEM of the cluster's certificate authority. */
@@ -84,7 +84,7 @@ export const handle = (api: Api, request: ApiRequest): Answer => {
 }
 
 const handleResource = (api: Api, request: ApiRequest, info: RequestInfo, resource: Resource): Answer => {
-  const { faults, lists, store } = api
+  const { faults, list, store } = api
   const type = resourceTypes[resource]
   if (info.subresource !== "") return handleSubresource(api, request, info, resource)
   if (!verbsOf(type).includes(info.verb)) return Effect.fail(methodNotAllowed)
@@ -93,7 +93,7 @@ const handleResource = (api: Api, request: ApiRequest, info: RequestInfo, resour
   const swallow = resource === "pods" ? faults.deletionIgnored : Effect.succeed(false)
   switch (info.verb) {
     case "list":
-      return lists.list(resource, within, request)
+      return list(resource, within, request)
     case "watch":
       return watch(store, faults, resource, within, request)
     case "get":

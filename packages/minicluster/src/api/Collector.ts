@@ -3,14 +3,13 @@
  * content with the namespace.
  */
 import { Clock, Effect, type Scope } from "effect"
+import { type Propagation } from "../shapes/Decode.ts"
 import { withoutEmpty } from "../shapes/ObjectMeta.ts"
 import { type KubeObject, type ObjectMeta, type Pod, timestamp } from "../shapes/Objects.ts"
 import { type Resource, resourceTypes } from "../shapes/Resources.ts"
 import { inform } from "./Informer.ts"
 import { type ApiError } from "./Status.ts"
 import { type Change, type Store } from "./Store.ts"
-
-export type Propagation = "Background" | "Foreground" | "Orphan"
 
 const finalizerOf: Readonly<Record<Propagation, string | undefined>> = {
   Background: undefined,

@@ -82,21 +82,19 @@ interface Rest {
 /** Lists that clients left unfinished: the oldest expire when there are more. */
 const unfinishedLimit = 64
 
-export interface Lists {
-  /** `namespace` undefined means all of them, or a resource that has none. */
-  readonly list: (
-    resource: Resource,
-    namespace: string | undefined,
-    request: ApiRequest
-  ) => Effect.Effect<ApiResponse, ApiError>
-}
+/** `namespace` undefined means all of them, or a resource that has none. */
+export type List = (
+  resource: Resource,
+  namespace: string | undefined,
+  request: ApiRequest
+) => Effect.Effect<ApiResponse, ApiError>
 
 const compare = (a: KubeObject, b: KubeObject): number => {
   const [left, right] = [a, b].map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name}`)
   return left === right ? 0 : (left ?? "") < (right ?? "") ? -1 : 1
 }
 
-export const makeLists = (store: Store): Lists => {
+export const makeList = (store: Store): List => {
   const unfinished = new Map<string, Rest>()
 
   /** `of` is what is listed: a token tells nothing about anything else. */
@@ -130,37 +128,35 @@ export const makeLists = (store: Store): Lists => {
       : Effect.succeed(rest)
   }
 
-  return {
-    list: Effect.fnUntraced(function*(resource, namespace, request) {
-      const { accept, query } = request
-      const limit = Number(query.get("limit") ?? 0)
-      if (!Number.isSafeInteger(limit) || limit < 0) {
-        return yield* badRequest(`limit: Invalid value: "${query.get("limit")}": must be a non-negative integer`)
-      }
-      const token = query.get("continue") ?? ""
-      const of = `${resource} ${namespace ?? ""}`
-      const { items: found, version } = yield* token === "" ? start(resource, namespace, query) : goOn(of, token)
-      const items = limit === 0 ? found : found.slice(0, limit)
-      const left = found.length - items.length
-      const selects = ["labelSelector", "fieldSelector"].some((key) => (query.get(key) ?? "") !== "")
-      const metadata = {
-        resourceVersion: String(version),
-        ...(left === 0 ? {} : {
-          continue: keep(of, { version, items: found.slice(items.length) }),
-          ...(selects ? {} : { remainingItemCount: left })
-        })
-      }
-      if (wantsTable(accept)) {
-        return json({ ...(yield* asTable(resource, items, metadata.resourceVersion, request)), metadata })
-      }
-      const type = resourceTypes[resource]
-      return json({
-        kind: `${type.kind}List`,
-        apiVersion: groupVersion(type),
-        metadata,
-        // An item of a typed list says its kind no more than the list does.
-        items: items.map((item) => ({ ...item, apiVersion: undefined, kind: undefined }))
+  return Effect.fnUntraced(function*(resource, namespace, request) {
+    const { accept, query } = request
+    const limit = Number(query.get("limit") ?? 0)
+    if (!Number.isSafeInteger(limit) || limit < 0) {
+      return yield* badRequest(`limit: Invalid value: "${query.get("limit")}": must be a non-negative integer`)
+    }
+    const token = query.get("continue") ?? ""
+    const of = `${resource} ${namespace ?? ""}`
+    const { items: found, version } = yield* token === "" ? start(resource, namespace, query) : goOn(of, token)
+    const items = limit === 0 ? found : found.slice(0, limit)
+    const left = found.length - items.length
+    const selects = ["labelSelector", "fieldSelector"].some((key) => (query.get(key) ?? "") !== "")
+    const metadata = {
+      resourceVersion: String(version),
+      ...(left === 0 ? {} : {
+        continue: keep(of, { version, items: found.slice(items.length) }),
+        ...(selects ? {} : { remainingItemCount: left })
       })
+    }
+    if (wantsTable(accept)) {
+      return json({ ...(yield* asTable(resource, items, metadata.resourceVersion, request)), metadata })
+    }
+    const type = resourceTypes[resource]
+    return json({
+      kind: `${type.kind}List`,
+      apiVersion: groupVersion(type),
+      metadata,
+      // An item of a typed list says its kind no more than the list does.
+      items: items.map((item) => ({ ...item, apiVersion: undefined, kind: undefined }))
     })
-  }
+  })
 }

@@ -168,7 +168,7 @@ export interface DeleteOptions {
   readonly orphanDependents?: boolean
   readonly dryRun?: ReadonlyArray<string>
 }
-type Propagation = "Foreground" | "Background" | "Orphan"
+export type Propagation = "Foreground" | "Background" | "Orphan"
 const propagations: ReadonlyArray<string> = ["Foreground", "Background", "Orphan"] satisfies ReadonlyArray<Propagation>
 
 const deleteOptionsCauses = (

@@ -11,43 +11,40 @@ export type Selector = (object: KubeObject) => boolean
 const requirements = (text: string): ReadonlyArray<string> =>
   text.split(/,(?![^(]*\))/).map((part) => part.trim()).filter((part) => part !== "")
 
-type Labels = ReadonlyMap<string, string>
+/** The value of a label, or nothing. */
+const labelOf = ({ metadata: { labels = {} } }: KubeObject, key: string): string | undefined =>
+  Object.hasOwn(labels, key) ? labels[key] : undefined
 
-const labelRequirement = (text: string): ((labels: Labels) => boolean) | undefined => {
+const labelRequirement = (text: string): Selector | undefined => {
   const set = /^([^\s!=(),]+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(text)
   if (set !== null) {
     const [, key = "", operator, list = ""] = set
-    const values = new Set(list.split(",").map((value) => value.trim()))
-    return operator === "in"
-      ? (labels) => values.has(labels.get(key) ?? "") && labels.has(key)
-      : (labels) => !values.has(labels.get(key) ?? "") || !labels.has(key)
+    const values = new Set<string | undefined>(list.split(",").map((value) => value.trim()))
+    return (object) => values.has(labelOf(object, key)) === (operator === "in")
   }
   const equality = /^([^\s!=(),]+)\s*(==|=|!=)\s*([^\s!=(),]*)$/.exec(text)
   if (equality !== null) {
     const [, key = "", operator, value = ""] = equality
-    return operator === "!=" ? (labels) => labels.get(key) !== value : (labels) => labels.get(key) === value
+    return (object) => (labelOf(object, key) === value) === (operator !== "!=")
   }
-  const existence = /^(!?)\s*([^\s!=(),]+)$/.exec(text)
-  if (existence === null) return undefined
-  const [, not, key = ""] = existence
-  return (labels) => labels.has(key) === (not === "")
+  const [, not, key] = /^(!?)\s*([^\s!=(),]+)$/.exec(text) ?? []
+  return key === undefined ? undefined : (object) => (labelOf(object, key) !== undefined) === (not === "")
 }
+
+/** What meets every requirement of a text, each read by `parse`. */
+const allOf = (text: string, parse: (part: string) => Effect.Effect<Selector, ApiError>) =>
+  Effect.map(
+    Effect.forEach(requirements(text), parse),
+    (selectors): Selector => (object) => selectors.every((select) => select(object))
+  )
 
 /** Fails with 400 as the API server does for what it cannot parse. */
 export const labelSelector = (text: string): Effect.Effect<Selector, ApiError> =>
-  Effect.suspend(() => {
-    const checks: Array<(labels: Labels) => boolean> = []
-    for (const part of requirements(text)) {
-      const check = labelRequirement(part)
-      if (check === undefined) {
-        return badRequest(`unable to parse requirement: found '${part}', expected: a requirement of a label selector`)
-      }
-      checks.push(check)
-    }
-    return Effect.succeed(({ metadata }) => {
-      const labels = new Map(Object.entries(metadata.labels ?? {}))
-      return checks.every((check) => check(labels))
-    })
+  allOf(text, (part) => {
+    const select = labelRequirement(part)
+    return select === undefined
+      ? badRequest(`unable to parse requirement: found '${part}', expected: a requirement of a label selector`)
+      : Effect.succeed(select)
   })
 
 /** The fields that a server indexes besides an object's name and namespace; the rest is refused, not ignored. */
@@ -82,16 +79,11 @@ const fieldOf = (object: unknown, path: string): string => {
 }
 
 export const fieldSelector = (resource: Resource, text: string): Effect.Effect<Selector, ApiError> =>
-  Effect.suspend(() => {
-    const checks: Array<Selector> = []
-    for (const part of requirements(text)) {
-      const parsed = /^([^=!]+)(==|=|!=)(.*)$/.exec(part)
-      if (parsed === null) return badRequest(`invalid selector: '${text}'; can't understand '${part}'`)
-      const [, field = "", operator, value = ""] = parsed
-      if (!["metadata.name", "metadata.namespace", ...(selectable[resource] ?? [])].includes(field)) {
-        return badRequest(`field label not supported: ${field}`)
-      }
-      checks.push((object) => (fieldOf(object, field) === value) === (operator !== "!="))
-    }
-    return Effect.succeed((object) => checks.every((check) => check(object)))
+  allOf(text, (part) => {
+    const parsed = /^([^=!]+)(==|=|!=)(.*)$/.exec(part)
+    if (parsed === null) return badRequest(`invalid selector: '${text}'; can't understand '${part}'`)
+    const [, field = "", operator, value = ""] = parsed
+    return ["metadata.name", "metadata.namespace", ...(selectable[resource] ?? [])].includes(field)
+      ? Effect.succeed((object) => (fieldOf(object, field) === value) === (operator !== "!="))
+      : badRequest(`field label not supported: ${field}`)
   })
