@@ -24,11 +24,12 @@ export const evict = Effect.fnUntraced(function*(store: Store, place: Place, req
   yield* deleteOne(store, "pods", pod, options, true)
   if (!dryRun) {
     const now = yield* Clock.currentTimeMillis
-    const marked = yield* store.update("pods", namespace, name, (current) => {
-      if (current.metadata.deletionTimestamp !== undefined) return current
-      const conditions = withCondition(current.status.conditions ?? [], condition, now)
-      return { ...current, status: { ...current.status, conditions } }
-    })
+    const marked = yield* store.update(
+      "pods",
+      namespace,
+      name,
+      (current) => current.metadata.deletionTimestamp === undefined ? withCondition(current, condition, now) : current
+    )
     yield* deleteOne(store, "pods", marked, { ...options, preconditions: { uid: pod.metadata.uid } }, false)
   }
   return success({ code: 201 })

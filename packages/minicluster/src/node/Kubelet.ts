@@ -140,8 +140,7 @@ const controlNode = Effect.fnUntraced(function*(store: Store, events: Events, lo
     yield* Effect.ignore(store.update("pods", namespace, name, (current) => {
       const ready = current.status.conditions?.find(({ type }) => type === "Ready")
       if (current.metadata.uid !== uid || ready?.status !== "True") return current
-      const conditions = withCondition(current.status.conditions ?? [], { type: "Ready", status: "False" }, now)
-      return { ...current, status: { ...current.status, conditions } }
+      return withCondition(current, { type: "Ready", status: "False" }, now)
     }))
     yield* events.record(pod, "node-controller", "Warning", "NodeNotReady", "Node is not ready")
   }

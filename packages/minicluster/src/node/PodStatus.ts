@@ -97,16 +97,14 @@ const stamped = (before: ReadonlyArray<PodCondition>, next: NextCondition, now: 
   return { lastProbeTime: null, lastTransitionTime, ...next }
 }
 
-/** Puts a condition in its place. */
-export const withCondition = (
-  conditions: ReadonlyArray<PodCondition>,
-  next: NextCondition,
-  now: number
-): ReadonlyArray<PodCondition> => {
-  const condition = stamped(conditions, next, now)
-  return conditions.some(({ type }) => type === next.type)
-    ? conditions.map((old) => old.type === next.type ? condition : old)
-    : [...conditions, condition]
+/** The pod with a condition in its place. */
+export const withCondition = (pod: Pod, next: NextCondition, now: number): Pod => {
+  const before = pod.status.conditions ?? []
+  const condition = stamped(before, next, now)
+  const conditions = before.some(({ type }) => type === next.type)
+    ? before.map((old) => old.type === next.type ? condition : old)
+    : [...before, condition]
+  return { ...pod, status: { ...pod.status, conditions } }
 }
 
 type Verdict = Omit<NextCondition, "type">

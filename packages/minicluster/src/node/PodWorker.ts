@@ -211,13 +211,7 @@ export const makePodWorker = Effect.fnUntraced(function*(node: NodeContext, firs
     failure = why
     if (why.disruption) {
       const condition = { type: "DisruptionTarget", status: "True" as const, reason: "TerminationByKubelet" }
-      yield* writePod((current, now) => ({
-        ...current,
-        status: {
-          ...current.status,
-          conditions: withCondition(current.status.conditions ?? [], { ...condition, message: why.message }, now)
-        }
-      }))
+      yield* writePod((current, now) => withCondition(current, { ...condition, message: why.message }, now))
     }
     yield* note(why.disruption ? "Warning" : "Normal", why.reason, why.message)
     yield* Queue.offer(graces, why.graceSeconds)

@@ -121,12 +121,8 @@ export const startScheduler = Effect.fnUntraced(function*(store: Store, events: 
       // What was heard of may be older than what this has done about it already.
       isOpen = current.metadata.uid === uid && current.spec.nodeName === undefined
       if (!isOpen) return current
-      const conditions = withCondition(current.status.conditions ?? [], { ...condition, ...refusal }, now)
-      return {
-        ...current,
-        spec: refusal === undefined ? { ...current.spec, nodeName } : current.spec,
-        status: { ...current.status, conditions }
-      }
+      const judged = withCondition(current, { ...condition, ...refusal }, now)
+      return refusal === undefined ? { ...judged, spec: { ...current.spec, nodeName } } : judged
     })
     if (!isOpen) return void waiting.delete(uid)
     if (refusal === undefined) {
