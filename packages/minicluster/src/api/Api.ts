@@ -86,9 +86,9 @@ export const handle = (api: Api, request: ApiRequest): Answer => {
 const handleResource = (api: Api, request: ApiRequest, info: RequestInfo, resource: Resource): Answer => {
   const { faults, list, store } = api
   const type = resourceTypes[resource]
-  if (info.subresource !== "") return handleSubresource(api, request, info, resource)
-  if (!verbsOf(type).includes(info.verb)) return Effect.fail(methodNotAllowed)
   const place: Place = { ...info, resource, namespace: resource === "namespaces" ? "" : info.namespace }
+  if (info.subresource !== "") return handleSubresource(api, request, place, info.verb)
+  if (!verbsOf(type).includes(info.verb)) return Effect.fail(methodNotAllowed)
   const within = type.namespaced && place.namespace !== "" ? place.namespace : undefined
   const swallow = resource === "pods" ? faults.deletionIgnored : Effect.succeed(false)
   switch (info.verb) {
@@ -120,32 +120,31 @@ const handleResource = (api: Api, request: ApiRequest, info: RequestInfo, resour
 
 const upgradeRequired = badRequest("Upgrade request required")
 
-const handleSubresource = (api: Api, request: ApiRequest, info: RequestInfo, resource: Resource): Answer => {
-  const { name, subresource } = info
+const handleSubresource = (api: Api, request: ApiRequest, place: Place, verb: string): Answer => {
+  const { name, namespace, resource, subresource } = place
   const { subresources = {} } = resourceTypes[resource]
   const offered = Object.hasOwn(subresources, subresource) ? subresources[subresource] : undefined
   if (offered === undefined) return Effect.fail(noSuchResource)
-  if (!offered.verbs.includes(info.verb)) return Effect.fail(methodNotAllowed)
-  const place: Place = { resource, name, subresource, namespace: resource === "namespaces" ? "" : info.namespace }
+  if (!offered.verbs.includes(verb)) return Effect.fail(methodNotAllowed)
   switch (subresource) {
     case "log":
-      return podLog(api.store, api.kubelet, place.namespace, name, request)
+      return podLog(api.store, api.kubelet, namespace, name, request)
     case "eviction":
       return evict(api.store, place, request)
     case "token":
       return Effect.flatMap(
         decodeBody({ group: "authentication.k8s.io", version: "v1", kind: "TokenRequest" }, request),
-        ({ object }) => requestToken(api.store, api.tokens, place.namespace, name, object)
+        ({ object }) => requestToken(api.store, api.tokens, namespace, name, object)
       )
     case "exec":
     case "attach":
     case "portforward":
-      return Effect.andThen(api.store.get("pods", place.namespace, name), Effect.fail(upgradeRequired))
+      return Effect.andThen(api.store.get("pods", namespace, name), Effect.fail(upgradeRequired))
     default:
   }
-  switch (info.verb) {
+  switch (verb) {
     case "get":
-      return getObject(api.store, resource, place.namespace, name, request)
+      return getObject(api.store, resource, namespace, name, request)
     case "update":
       return updateObject(api.store, place, request)
     default:
