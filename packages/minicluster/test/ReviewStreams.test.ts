@@ -55,6 +55,21 @@ layer(clusterLayer(), { excludeTestServices: true })("a stream", (it) => {
       assert.isFalse(client.closed())
     }))
 
+  it.effect("of output that is reset stalls neither the program nor its other streams", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MiniclusterService
+      yield* runningPod(cluster, podBody("deaf"))
+      const script = "read go; head -c 1000000 /dev/zero; echo done >&2"
+      const path = execPath("deaf", ["sh", "-c", script], "stdin=true&stdout=true&stderr=true")
+      const client = yield* spdy(cluster, path, "v4.channel.k8s.io")
+      const open = (streamtype: string) => client.open({ streamtype })
+      const [error, stdin, stdout, stderr] = yield* Effect.forEach(["error", "stdin", "stdout", "stderr"], open)
+      client.socket.write(resetOf(stdout ?? 0))
+      client.send(stdin ?? 0, "go\n")
+      yield* eventually(() => client.stream(error ?? 0).text.includes("Success"))
+      assert.strictEqual(client.stream(stderr ?? 0).text, "done\n")
+    }))
+
   it.effect("to a port of a pod that is gone meets nobody, whoever else listens there", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService

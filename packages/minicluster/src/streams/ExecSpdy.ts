@@ -47,7 +47,9 @@ export const spdyLink = Effect.fnUntraced(function*(
   return {
     stdin: streams.get("stdin")?.source ?? nothing,
     resizes,
-    write: (output, bytes) => streams.get(output)?.sink.write(bytes) ?? Effect.succeed(true),
+    // A client that has reset one stream is still there: the program goes on, and what it says is dropped.
+    write: (output, bytes) =>
+      Effect.map(streams.get(output)?.sink.write(bytes) ?? Effect.void, () => !transport.destroyed),
     status: (status) =>
       Effect.asVoid(streams.get("error")?.sink.write(Buffer.from(JSON.stringify(status))) ?? Effect.void),
     finish: Effect.andThen(
