@@ -115,7 +115,7 @@ export const serveSpdy = Effect.fnUntraced(function*(
   const handle = Effect.fnUntraced(function*(frame: Frame) {
     switch (frame._tag) {
       case "Ping":
-        // Even numbers are answers to a server's own, and this one sends none.
+        // Even numbers are answers to this server's own, by which it only knocks.
         return frame.id % 2 === 1 ? yield* write(pingFrame(frame.id)) : undefined
       case "Reset":
         return streams.get(frame.id)?.forget()
