@@ -26,7 +26,7 @@ const serviceWith = Effect.fnUntraced(function*(rules: (role: V1Role) => V1Role[
   const role = readmeRole()
   yield* Effect.promise(async () => {
     await core.createNamespace({ body: { metadata: { name: namespace } } })
-    await rbac.createNamespacedRole({ namespace, body: { ...role, rules: rules(role) ?? [] } })
+    await rbac.createNamespacedRole({ namespace, body: { metadata: role.metadata ?? {}, rules: rules(role) ?? [] } })
     await rbac.createNamespacedRoleBinding({
       namespace,
       body: {
