@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Redacted } from "effect"
 import { accepted, type AuthenticationRequest, rejected, unavailable } from "kuberun"
 import ssh2 from "ssh2"
-import { parsePublicKey } from "../src/index.ts"
+import { generateKey, parsePublicKey } from "../src/index.ts"
 import { signedData } from "../src/PublicKey.ts"
 import { string, WireReader } from "../src/WireReader.ts"
 import * as Client from "./Client.ts"
@@ -20,8 +20,14 @@ const password = (text: string) => request("password", Buffer.of(0), string(text
 const answer = (raw: RawClient) => raw.take((_) => _[0] === 51 || _[0] === 52 || _[0] === 60)
 const methodsOf = (failure: Buffer) => new WireReader(failure, 1).text()
 
+/** Not ssh2's, of whose ed25519 keys one in 256 cannot be read. */
+const ed25519Pair = () => {
+  const { privateKey, publicKey } = Effect.runSync(generateKey("test"))
+  return { private: Redacted.value(privateKey), public: publicKey }
+}
+
 const keyPairs = {
-  "ssh-ed25519": ssh2.utils.generateKeyPairSync("ed25519"),
+  "ssh-ed25519": ed25519Pair(),
   "ecdsa-sha2-nistp256": ssh2.utils.generateKeyPairSync("ecdsa", { bits: 256 }),
   "ecdsa-sha2-nistp384": ssh2.utils.generateKeyPairSync("ecdsa", { bits: 384 }),
   "ecdsa-sha2-nistp521": ssh2.utils.generateKeyPairSync("ecdsa", { bits: 521 }),
@@ -93,7 +99,7 @@ describe("authentication", () => {
       const signWith = (pem: string, algorithm?: "sha1" | "sha256") => (data: Buffer): Buffer =>
         parsed(pem).sign(data, algorithm)
       const good = { algorithm: "ssh-ed25519", key: wireKey(ed25519.public), signature: signWith(ed25519.private) }
-      const other = ssh2.utils.generateKeyPairSync("ed25519")
+      const other = ed25519Pair()
       assert.strictEqual(yield* attempt({ ...good, signature: signWith(other.private) }), 51)
       assert.strictEqual(yield* attempt({ ...good, signature: () => Buffer.alloc(64) }), 51)
       assert.strictEqual(yield* attempt({ ...good, signature: () => Buffer.alloc(0) }), 51)
