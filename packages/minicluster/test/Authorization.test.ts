@@ -6,7 +6,7 @@ import { storeDefaultRoles } from "../src/access/DefaultRoles.ts"
 import { checkEscalation } from "../src/access/Escalation.ts"
 import { type User } from "../src/api/Http.ts"
 import { makeStore, type Store } from "../src/api/Store.ts"
-import { type PolicyRule, type Role, type RoleBinding } from "../src/shapes/Objects.ts"
+import { type PolicyRule, type Role, type RoleBinding } from "../src/shapes/Roles.ts"
 
 const group = "rbac.authorization.k8s.io"
 const asked: Attributes = { verb: "get", group: "", resource: "", subresource: "", namespace: "", name: "", path: "" }

@@ -3,7 +3,7 @@ import { Effect, type Scope } from "effect"
 import { isDeepStrictEqual } from "node:util"
 import { inform } from "../api/Informer.ts"
 import { type Store } from "../api/Store.ts"
-import { type LabelSelector, type PolicyRule, type Role } from "../shapes/Objects.ts"
+import { type LabelSelector, type PolicyRule, type Role } from "../shapes/Roles.ts"
 
 const selects = ({ matchExpressions = [], matchLabels = {} }: LabelSelector, { metadata: { labels = {} } }: Role) =>
   Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&

@@ -8,7 +8,7 @@ import { type User } from "../api/Http.ts"
 import { type RequestInfo } from "../api/RequestInfo.ts"
 import { type ApiError, notPermitted } from "../api/Status.ts"
 import { type Store } from "../api/Store.ts"
-import { type PolicyRule, type Role, type RoleBinding } from "../shapes/Objects.ts"
+import { type PolicyRule, type Role, type RoleBinding } from "../shapes/Roles.ts"
 
 /** What is asked for. With an empty `resource` it is the path. */
 export type Attributes = RequestInfo

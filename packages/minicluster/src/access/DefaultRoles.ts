@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { makeObject } from "../api/Controllers.ts"
 import { type Store } from "../api/Store.ts"
-import { type PolicyRule } from "../shapes/Objects.ts"
+import { type PolicyRule } from "../shapes/Roles.ts"
 import { aggregateRoles } from "./Aggregation.ts"
 import { publicPaths } from "./Authentication.ts"
 import { superusers } from "./Authorization.ts"

@@ -7,10 +7,10 @@ import {
   type KubeEvent,
   type KubeObject,
   type Pod,
-  type RoleBinding,
   type Secret
 } from "../shapes/Objects.ts"
 import { type Resource } from "../shapes/Resources.ts"
+import { type RoleBinding } from "../shapes/Roles.ts"
 
 /** `priority` 1 is shown by `-o wide` only. */
 export interface Column {

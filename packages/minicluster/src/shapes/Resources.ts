@@ -1,13 +1,6 @@
 /** Which resources are served: the one list that discovery, paths, storage, tables and OpenAPI are made from. */
-import {
-  type ConfigMap,
-  type KubeEvent,
-  type KubeObject,
-  type Pod,
-  type Role,
-  type RoleBinding,
-  type Secret
-} from "./Objects.ts"
+import { type ConfigMap, type KubeEvent, type KubeObject, type Pod, type Secret } from "./Objects.ts"
+import { type Role, type RoleBinding } from "./Roles.ts"
 
 /** The kinds that are kept, by their plural name in a URL. No two groups share a name here. */
 export interface Resources {
