@@ -1,7 +1,7 @@
 /** What kubectl is told of a pod: its events and its logs. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { hasKubectl, Kubectl, together, webPod } from "./support/Kubectl.ts"
+import { hasKubectl, Kubectl, startWebPod, together, webPod } from "./support/Kubectl.ts"
 
 /** What the scheduler and the kubelet tell of a pod of two containers, whose image is there for the second. */
 const toldOfWeb = [
@@ -17,13 +17,7 @@ const toldOfWeb = [
 
 describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
   layer(Kubectl.layer, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
-    it.effect("starts a pod of two containers", () =>
-      Effect.gen(function*() {
-        const { says, write } = yield* Kubectl
-        write("web.json", webPod("web"))
-        yield* says("create -f web.json", "pod/web created")
-        yield* says("wait --for=condition=Ready pod/web --timeout=30s", "pod/web condition met")
-      }))
+    it.effect("starts a pod of two containers", () => startWebPod)
 
     it.effect("tells a pod's events in their order", () =>
       Effect.gen(function*() {

@@ -1,17 +1,11 @@
 /** The node as kubectl describes, closes and empties it, and what it starts beside a pod there. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { hasKubectl, Kubectl, tidy, webPod } from "./support/Kubectl.ts"
+import { hasKubectl, Kubectl, startWebPod, tidy } from "./support/Kubectl.ts"
 
 describe.skipIf(!hasKubectl)("kubectl, where it is in PATH,", () => {
   layer(Kubectl.layer, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
-    it.effect("starts a pod of two containers", () =>
-      Effect.gen(function*() {
-        const { says, write } = yield* Kubectl
-        write("web.json", webPod("web"))
-        yield* says("create -f web.json", "pod/web created")
-        yield* says("wait --for=condition=Ready pod/web --timeout=30s", "pod/web condition met")
-      }))
+    it.effect("starts a pod of two containers", () => startWebPod)
 
     it.effect("describes the node, its lease and its pods", () =>
       Effect.gen(function*() {

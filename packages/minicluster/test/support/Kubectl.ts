@@ -214,3 +214,11 @@ export const webPod = (name: string, metadata: object = {}, spec: object = {}): 
     }
   }
 }
+
+/** Creates `webPod("web")` and waits until it is ready. */
+export const startWebPod = Effect.gen(function*() {
+  const { says, write } = yield* Kubectl
+  write("web.json", webPod("web"))
+  yield* says("create -f web.json", "pod/web created")
+  yield* says("wait --for=condition=Ready pod/web --timeout=30s", "pod/web condition met")
+})
