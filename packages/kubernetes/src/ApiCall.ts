@@ -11,9 +11,9 @@ import type { Dispatcher } from "undici"
 import type { ApiAccess } from "./ApiAccess.ts"
 import { describeConnectionError, failed, faultOfAnswer, faultOfConnection, parseJson } from "./ApiFault.ts"
 
-/** A request. `path` begins with `/api`, and everything in it is encoded already. */
+/** A request. `path` begins with `/api` or `/apis`, a `PATCH` is a merge patch (RFC 7386), and everything in it is encoded already. */
 export interface ApiRequest {
-  readonly method: "GET" | "POST" | "DELETE"
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
   readonly path: string
   readonly body?: unknown
 }
@@ -96,7 +96,9 @@ export const make = (access: ApiAccess, options: ApiCallOptions): ApiCall => {
       headers: {
         ...as.headers,
         accept: "application/json",
-        ...(request.body === undefined ? {} : { "content-type": "application/json" })
+        ...(request.body === undefined ? {} : {
+          "content-type": request.method === "PATCH" ? "application/merge-patch+json" : "application/json"
+        })
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) })
     })

@@ -2,7 +2,15 @@
  * Starts a program in a container and gives its streams: the port's `exec` over `ExecSocket`.
  */
 import { Duration, Effect, type Scope, Sink, Stream } from "effect"
-import { CallTimedOut, type ClusterError, type ExecProcess, type ExecRequest, Unsupported } from "kuberun"
+import {
+  type AttachRequest,
+  CallTimedOut,
+  type ClusterError,
+  type ExecProcess,
+  type ExecRequest,
+  type TerminalSize,
+  Unsupported
+} from "kuberun"
 import type { ApiAccess } from "./ApiAccess.ts"
 import type { ApiCallOptions } from "./ApiCall.ts"
 import { failed } from "./ApiFault.ts"
@@ -31,6 +39,13 @@ const quietAfterStatus = (socket: ExecSocket.ExecSocket) =>
 const heartbeat = (socket: ExecSocket.ExecSocket) =>
   Effect.sync(() => socket.beat()).pipe(Effect.delay(Liveness.PING_INTERVAL), Effect.forever)
 
+/** What to open, and what for. */
+interface StreamsRequest {
+  readonly url: string
+  readonly operation: string
+  readonly terminal?: TerminalSize | undefined
+}
+
 /**
  * stdin as a sink. When the program ends first, it completes early: the rest is for nobody. Its end closes the
  * program's stdin, which only v5 can say; a terminal has no such end, the other programs would wait for ever.
@@ -38,7 +53,7 @@ const heartbeat = (socket: ExecSocket.ExecSocket) =>
 const stdinOf = (
   socket: ExecSocket.ExecSocket,
   subprotocol: string,
-  request: ExecRequest,
+  request: StreamsRequest,
   operation: string
 ): ExecProcess["stdin"] =>
   Sink.forEachWhileArray<Uint8Array, ClusterError, never>(socket.write).pipe(
@@ -50,13 +65,13 @@ const stdinOf = (
     })
   )
 
-/** As the port says it. */
-export const exec = Effect.fn("Exec.exec")(function*(
+/** Opens the streams at `url`. */
+const open = Effect.fn("Exec.open")(function*(
   access: ApiAccess,
   options: ApiCallOptions,
-  request: ExecRequest
+  request: StreamsRequest
 ): Effect.fn.Return<ExecProcess, ClusterError, Scope.Scope> {
-  const operation = `run a program in pod ${request.pod.namespace}/${request.pod.name}, container ${request.container}`
+  const { operation } = request
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const tellUnknownChannel = (channel: number) => {
     run(Effect.logWarning(`the cluster sent a message on the unknown channel ${channel}; it is skipped`))
@@ -64,8 +79,7 @@ export const exec = Effect.fn("Exec.exec")(function*(
   yield* options.turn
   const { socket, subprotocol } = yield* Effect.gen(function*() {
     const socketAccess = yield* access.forSocket(operation)
-    const url = ExecWire.execUrl(access.server, request)
-    const socket = yield* ExecSocket.make(url, socketAccess, operation, tellUnknownChannel)
+    const socket = yield* ExecSocket.make(request.url, socketAccess, operation, tellUnknownChannel)
     return { socket, subprotocol: yield* socket.opened }
   }).pipe(Effect.timeoutOrElse({
     duration: options.timeout,
@@ -74,7 +88,7 @@ export const exec = Effect.fn("Exec.exec")(function*(
       return Effect.fail(failed(operation)(new CallTimedOut({ detail })))
     }
   }))
-  const resize = (size: NonNullable<ExecRequest["terminal"]>) => {
+  const resize = (size: TerminalSize) => {
     const message = request.terminal === undefined ? undefined : ExecWire.resizeMessage(size)
     if (message !== undefined) socket.post(message)
   }
@@ -90,3 +104,19 @@ export const exec = Effect.fn("Exec.exec")(function*(
     exit: socket.exit
   }
 })
+
+/** As the port says it. */
+export const exec = (access: ApiAccess, options: ApiCallOptions, request: ExecRequest) =>
+  open(access, options, {
+    url: ExecWire.execUrl(access.server, request),
+    operation: `run a program in pod ${request.pod.namespace}/${request.pod.name}, container ${request.container}`,
+    terminal: request.terminal
+  })
+
+/** As the port says it. */
+export const attach = (access: ApiAccess, options: ApiCallOptions, request: AttachRequest) =>
+  open(access, options, {
+    url: ExecWire.attachUrl(access.server, request),
+    operation: `connect with pod ${request.pod.namespace}/${request.pod.name}, container ${request.container}`,
+    terminal: request.terminal
+  })

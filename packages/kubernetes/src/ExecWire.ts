@@ -2,7 +2,14 @@
  * The exec protocol as bytes and texts: `channel.k8s.io`, versions 4 and 5 (KEP-4006; names and channels in
  * apimachinery's `util/remotecommand/constants.go`).
  */
-import { type ExecExit, type ExecRequest, ProtocolViolation, type TerminalSize } from "kuberun"
+import {
+  type AttachRequest,
+  type ExecExit,
+  type ExecRequest,
+  type PodRef,
+  ProtocolViolation,
+  type TerminalSize
+} from "kuberun"
 import { parseJson, statusBody } from "./ApiFault.ts"
 
 /** Offered in this order; the server takes the first that it knows. v5 is v4 and the half-close of stdin. */
@@ -15,22 +22,37 @@ export const Channel = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, c
 /** Encodes a text for a URL. Half a surrogate pair, which has no encoding, becomes the replacement character. */
 export const encode = (text: string): string => encodeURIComponent(text.toWellFormed())
 
+/** The streams that are asked for. */
+const streams = (terminal: TerminalSize | undefined): ReadonlyArray<string> => [
+  "stdin=true",
+  "stdout=true",
+  terminal === undefined ? "stderr=true" : "tty=true"
+]
+
+const streamUrl = (
+  server: string,
+  pod: PodRef,
+  subresource: "exec" | "attach",
+  parameters: ReadonlyArray<string>
+): string => {
+  const path = `/api/v1/namespaces/${encode(pod.namespace)}/pods/${encode(pod.name)}/${subresource}`
+  return `${server.replace(/^http/u, "ws")}${path}?${parameters.join("&")}`
+}
+
 /**
  * The URL that starts the program. stdin is always asked for: without it some runtimes end the stream after the first
  * output. stderr is not, with a terminal: there it is the same device (and the API server refuses both).
  */
-export const execUrl = (server: string, request: ExecRequest): string => {
-  const { container, command, pod, terminal } = request
-  const parameters = [
+export const execUrl = (server: string, { command, container, pod, terminal }: ExecRequest): string =>
+  streamUrl(server, pod, "exec", [
     ...command.map((argument) => `command=${encode(argument)}`),
     `container=${encode(container)}`,
-    "stdin=true",
-    "stdout=true",
-    terminal === undefined ? "stderr=true" : "tty=true"
-  ]
-  const path = `/api/v1/namespaces/${encode(pod.namespace)}/pods/${encode(pod.name)}/exec`
-  return `${server.replace(/^http/u, "ws")}${path}?${parameters.join("&")}`
-}
+    ...streams(terminal)
+  ])
+
+/** The URL that connects with a container's first process. */
+export const attachUrl = (server: string, { container, pod, terminal }: AttachRequest): string =>
+  streamUrl(server, pod, "attach", [`container=${encode(container)}`, ...streams(terminal)])
 
 /** Closes stdin; v5 only. */
 export const closeStdin = (): Uint8Array => Uint8Array.of(Channel.close, Channel.stdin)

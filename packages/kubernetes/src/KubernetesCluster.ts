@@ -3,14 +3,17 @@
  */
 import { Duration, Effect, Layer, Stream } from "effect"
 import {
+  type ClaimManifest,
   Cluster,
   type ClusterError,
+  type LabelQuery,
   type Pod,
   type PodEvent,
   type PodManifest,
   type PodRef,
-  ProtocolViolation,
-  Rejected
+  type PodsEvent,
+  type Precondition,
+  ProtocolViolation
 } from "kuberun"
 import * as ApiAccess from "./ApiAccess.ts"
 import * as ApiCall from "./ApiCall.ts"
@@ -18,9 +21,11 @@ import { failed, isRecord } from "./ApiFault.ts"
 import type { ClusterSource } from "./ClusterSource.ts"
 import * as Exec from "./Exec.ts"
 import { encode } from "./ExecWire.ts"
+import * as Leases from "./Leases.ts"
+import { checked, checkedNamespace } from "./ObjectName.ts"
 import { noticeOf, sinceFirst } from "./PodNotices.ts"
 import * as TokenBucket from "./TokenBucket.ts"
-import { type ApiObject, watch } from "./Watch.ts"
+import { type ApiObject, listed, query, type Selector, watch } from "./Watch.ts"
 
 /** How this adapter behaves, where its source does not say. */
 export interface KubernetesOptions {
@@ -43,18 +48,7 @@ const asPod = (operation: string) => (value: unknown): Effect.Effect<Pod, Cluste
     ? Effect.succeed(value)
     : Effect.fail(failed(operation)(new ProtocolViolation({ detail: "the API server's answer is not a pod" })))
 
-/** A segment of a path that stays one: nothing empty, and nothing that a URL takes for a step upwards. */
-const isSegment = (text: string): boolean => text !== "" && text !== "." && text !== ".."
-
-/** Refuses what would be another path: without a name, a deletion would be one of all pods. */
-const checked = (operation: string, pod: PodRef): Effect.Effect<void, ClusterError> =>
-  isSegment(pod.namespace) && isSegment(pod.name)
-    ? Effect.void
-    : Effect.fail(
-      failed(operation)(new Rejected({ status: 400, detail: "this cannot be a namespace's or pod's name" }))
-    )
-
-const collection = (namespace: string, resource: "pods" | "events"): string =>
+const collection = (namespace: string, resource: "pods" | "events" | "persistentvolumeclaims"): string =>
   `/api/v1/namespaces/${encode(namespace)}/${resource}`
 
 const pathOf = (pod: PodRef): string => `${collection(pod.namespace, "pods")}/${encode(pod.name)}`
@@ -63,6 +57,22 @@ const podEvent = (operation: string, object: ApiObject): Effect.Effect<PodEvent,
   Effect.map(asPod(operation)(object), (pod) => ({ _tag: "Present", pod }))
 
 const absent: PodEvent = { _tag: "Absent" }
+
+/** What a write is meant for, as `metav1.Preconditions`. */
+const preconditions = (precondition: Precondition | undefined) => {
+  const { resourceVersion, uid } = precondition ?? {}
+  if (uid === undefined && resourceVersion === undefined) return {}
+  return {
+    preconditions: {
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion })
+    }
+  }
+}
+
+const labelSelector = (labels: LabelQuery["labels"]): Selector => ({
+  labelSelector: Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(",")
+})
 
 /** The operations over one way to the API server. */
 const make = (access: ApiAccess.ApiAccess, callOptions: ApiCall.ApiCallOptions): Cluster["Service"] => {
@@ -93,7 +103,7 @@ const make = (access: ApiAccess.ApiAccess, callOptions: ApiCall.ApiCallOptions):
         apiVersion: "v1",
         kind: "DeleteOptions",
         propagationPolicy: "Background",
-        ...(options?.uid === undefined ? {} : { preconditions: { uid: options.uid } }),
+        ...preconditions(options),
         ...(options?.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: options.gracePeriodSeconds })
       }
     })
@@ -107,7 +117,7 @@ const make = (access: ApiAccess.ApiAccess, callOptions: ApiCall.ApiCallOptions):
         api,
         operation,
         collection(pod.namespace, "pods"),
-        `metadata.name=${pod.name}`
+        { fieldSelector: `metadata.name=${pod.name}` }
       )
       const present = initial[0] === undefined ? absent : yield* podEvent(operation, initial[0])
       return changes.pipe(
@@ -126,7 +136,7 @@ const make = (access: ApiAccess.ApiAccess, callOptions: ApiCall.ApiCallOptions):
         api,
         operation,
         collection(pod.namespace, "events"),
-        `involvedObject.uid=${pod.uid}`
+        { fieldSelector: `involvedObject.uid=${pod.uid}` }
       )
       return changes.pipe(
         Stream.filter((event) => event._tag === "Put"),
@@ -135,15 +145,67 @@ const make = (access: ApiAccess.ApiAccess, callOptions: ApiCall.ApiCallOptions):
       )
     }))
 
+  const patchPod: Cluster["Service"]["patchPod"] = Effect.fn("KubernetesCluster.patchPod")(
+    function*(pod, patch, precondition) {
+      const operation = `change pod ${pod.namespace}/${pod.name}`
+      yield* checked(operation, pod)
+      // An identity or a version in the patch that is not the object's own makes it a conflict.
+      const body = { metadata: { ...patch, ...preconditions(precondition).preconditions } }
+      return yield* asPod(operation)(yield* api.json(operation, { method: "PATCH", path: pathOf(pod), body }))
+    }
+  )
+
+  const listPods = Effect.fn("KubernetesCluster.listPods")(function*({ labels, namespace }: LabelQuery) {
+    const operation = `list pods in ${namespace}`
+    yield* checkedNamespace(operation, namespace)
+    const path = `${collection(namespace, "pods")}?${query(labelSelector(labels))}`
+    const { items } = yield* listed(operation, yield* api.json(operation, { method: "GET", path }))
+    return yield* Effect.forEach(items, asPod(operation))
+  })
+
+  const watchPods = ({ labels, namespace }: LabelQuery) =>
+    Stream.unwrap(Effect.gen(function*() {
+      const operation = `watch pods in ${namespace}`
+      yield* checkedNamespace(operation, namespace)
+      const { changes, initial } = yield* watch(api, operation, collection(namespace, "pods"), labelSelector(labels))
+      const pods = yield* Effect.forEach(initial, asPod(operation))
+      return changes.pipe(
+        Stream.mapEffect((event) =>
+          Effect.map(
+            asPod(operation)(event.object),
+            (pod): PodsEvent => ({ _tag: event._tag === "Removed" ? "Removed" : "Put", pod })
+          )
+        ),
+        Stream.prepend<PodsEvent>([{ _tag: "Listed", pods }])
+      )
+    }))
+
+  const createClaim = Effect.fn("KubernetesCluster.createClaim")(function*(claim: ClaimManifest) {
+    const { name, namespace } = claim.metadata
+    const operation = `create persistent volume claim ${namespace}/${name}`
+    yield* checked(operation, claim.metadata)
+    const path = collection(namespace, "persistentvolumeclaims")
+    yield* api.json(operation, { method: "POST", path, body: claim })
+  })
+
   return {
     createPod,
     readPod,
     deletePod,
+    patchPod,
+    listPods,
+    watchPods,
+    createClaim,
+    ...Leases.make(api),
     watchPod,
     podNotices,
     exec: Effect.fn("KubernetesCluster.exec")(function*(request) {
       yield* checked(`run a program in pod ${request.pod.namespace}/${request.pod.name}`, request.pod)
       return yield* Exec.exec(access, callOptions, request)
+    }),
+    attach: Effect.fn("KubernetesCluster.attach")(function*(request) {
+      yield* checked(`connect with pod ${request.pod.namespace}/${request.pod.name}`, request.pod)
+      return yield* Exec.attach(access, callOptions, request)
     })
   }
 }

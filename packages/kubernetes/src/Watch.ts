@@ -14,6 +14,9 @@ export type WatchEvent =
   | { readonly _tag: "Put"; readonly object: ApiObject }
   | { readonly _tag: "Removed"; readonly object: ApiObject }
 
+/** Which objects of the collection: `fieldSelector` or `labelSelector`, as the API takes them. */
+export type Selector = Readonly<Record<"fieldSelector", string>> | Readonly<Record<"labelSelector", string>>
+
 /** The state at the beginning, then what happens after it. */
 export interface Watched {
   readonly initial: ReadonlyArray<ApiObject>
@@ -63,10 +66,10 @@ export const readLine = (line: string): Line => {
   }
 }
 
-const query = (parameters: Readonly<Record<string, string>>): string =>
+export const query = (parameters: Readonly<Record<string, string>>): string =>
   Object.entries(parameters).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")
 
-const listed = (operation: string, value: unknown) => {
+export const listed = (operation: string, value: unknown) => {
   const items = isRecord(value) ? value["items"] : undefined
   const metadata = isRecord(value) ? value["metadata"] : undefined
   const version = isRecord(metadata) ? metadata["resourceVersion"] : undefined
@@ -113,15 +116,15 @@ export const watch = Effect.fn("Watch.watch")(function*(
   api: ApiCall,
   operation: string,
   path: string,
-  fieldSelector: string
+  selector: Selector
 ): Effect.fn.Return<Watched, ClusterError> {
-  const list = yield* api.json(operation, { method: "GET", path: `${path}?${query({ fieldSelector })}` })
+  const list = yield* api.json(operation, { method: "GET", path: `${path}?${query(selector)}` })
   const { items, version } = yield* listed(operation, list)
   const changes = Stream.suspend(() => {
     const timeoutSeconds = WATCH_SECONDS.least + Math.floor(Math.random() * WATCH_SECONDS.spread)
     const parameters = query({
       watch: "true",
-      fieldSelector,
+      ...selector,
       resourceVersion: version,
       allowWatchBookmarks: "true",
       timeoutSeconds: String(timeoutSeconds)

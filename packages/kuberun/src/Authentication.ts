@@ -27,9 +27,12 @@ export type AuthenticationRequest =
 /** The authentication methods that are offered, by their RFC 4252 names. */
 export type AuthenticationMethod = "publickey" | "password"
 
+/** What is known of a user beside the name, by name: `{ team: "blue" }`. */
+export type AuthMetadata = Readonly<Record<string, string>>
+
 /** `Unavailable` ends like `Rejected` for the client; `detail` is for the log. */
 export type AuthenticationResponse =
-  | { readonly _tag: "Accepted" }
+  | { readonly _tag: "Accepted"; readonly metadata?: AuthMetadata | undefined }
   | { readonly _tag: "Rejected" }
   | { readonly _tag: "Unavailable"; readonly detail: string }
 

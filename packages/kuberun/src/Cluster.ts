@@ -5,6 +5,7 @@
  * put anything else behind it.
  */
 import { Context, type Effect, Schema, type Scope, type Sink, type Stream } from "effect"
+import type { ClaimManifest, Lease, LeaseManifest, LeaseRef, MetadataPatch } from "./ClusterObjects.ts"
 import type { Output, TerminalSize } from "./Output.ts"
 import type { Pod, PodManifest, PodRef } from "./Pod.ts"
 
@@ -125,6 +126,27 @@ export type PodEvent =
   | { readonly _tag: "Present"; readonly pod: Pod }
   | { readonly _tag: "Absent" }
 
+/** Which objects of a namespace: those that carry all of these labels. */
+export interface LabelQuery {
+  readonly namespace: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/**
+ * What a watch tells of many pods: all that there are, once and first; then each one that came or changed, or went (with
+ * its last state).
+ */
+export type PodsEvent =
+  | { readonly _tag: "Listed"; readonly pods: ReadonlyArray<Pod> }
+  | { readonly _tag: "Put"; readonly pod: Pod }
+  | { readonly _tag: "Removed"; readonly pod: Pod }
+
+/** The state that a write is meant for; where the object has moved on, it fails with `Conflict`. */
+export interface Precondition {
+  readonly uid?: string | undefined
+  readonly resourceVersion?: string | undefined
+}
+
 /** An Event (`core/v1.Event`) about a pod: `{ reason: "Pulling", message: "Pulling image \"busybox\"" }`. */
 export interface PodNotice {
   readonly type: string
@@ -139,6 +161,14 @@ export interface ExecRequest {
   /** The argument vector, passed as it is: no shell in between. */
   readonly command: ReadonlyArray<string>
   /** With a terminal of this size. Without one, stdout and stderr are kept apart. */
+  readonly terminal?: TerminalSize | undefined
+}
+
+/** To be connected with the first process of a container that has `stdin` and, for a terminal, `tty`. */
+export interface AttachRequest {
+  readonly pod: PodRef
+  readonly container: string
+  /** The container has a terminal, of this size from now on. */
   readonly terminal?: TerminalSize | undefined
 }
 
@@ -179,12 +209,26 @@ export class Cluster extends Context.Service<Cluster, {
   readonly readPod: (pod: PodRef) => Effect.Effect<Pod, ClusterError>
   /**
    * Asks for the pod's deletion, and completes when that was accepted. With a `uid`, a pod of the same name but
-   * another identity is left alone: `Conflict`. Already gone: `NotFound`.
+   * another identity is left alone, with a `resourceVersion` one that has changed since: `Conflict`. Already gone:
+   * `NotFound`.
    */
   readonly deletePod: (
     pod: PodRef,
-    options?: { readonly uid?: string | undefined; readonly gracePeriodSeconds?: number | undefined }
+    options?: Precondition & { readonly gracePeriodSeconds?: number | undefined }
   ) => Effect.Effect<void, ClusterError>
+  /**
+   * Changes labels and annotations of the pod, all of them or none, and answers the pod as it is then. `null` takes one
+   * away. With a precondition the change is made to exactly that state: of two that try, one fails with `Conflict`.
+   */
+  readonly patchPod: (
+    pod: PodRef,
+    patch: MetadataPatch,
+    precondition?: Precondition
+  ) => Effect.Effect<Pod, ClusterError>
+  /** The pods as they are now (the most recent state, not a cached one). */
+  readonly listPods: (query: LabelQuery) => Effect.Effect<ReadonlyArray<Pod>, ClusterError>
+  /** `Listed`, then every change. Ends and fails as `watchPod` does. */
+  readonly watchPods: (query: LabelQuery) => Stream.Stream<PodsEvent, ClusterError>
   /**
    * The pod as it is now, or `Absent`, then every change. Ends when the server ends the watch in good order; fails
    * when the connection breaks, goes silent, or the history is lost (`Expired`). The caller starts it again.
@@ -197,4 +241,17 @@ export class Cluster extends Context.Service<Cluster, {
    * program runs: `NotStarted` may follow on `exit`.
    */
   readonly exec: (request: ExecRequest) => Effect.Effect<ExecProcess, ClusterError, Scope.Scope>
+  /**
+   * Connects with the container's first process, from now on: what it wrote before is not told again. `exit` is
+   * `Exited` with code 0 when the process has ended, however it did: the pod's status knows.
+   */
+  readonly attach: (request: AttachRequest) => Effect.Effect<ExecProcess, ClusterError, Scope.Scope>
+  /** Creates a PersistentVolumeClaim. Sent once; `AlreadyExists` where there is one of this name. */
+  readonly createClaim: (claim: ClaimManifest) => Effect.Effect<void, ClusterError>
+  /** Creates a Lease (`coordination.k8s.io/v1`). */
+  readonly createLease: (lease: LeaseManifest) => Effect.Effect<Lease, ClusterError>
+  /** Replaces the Lease in the state that `lease.metadata.resourceVersion` names, else `Conflict`. */
+  readonly updateLease: (lease: Lease) => Effect.Effect<Lease, ClusterError>
+  readonly listLeases: (query: LabelQuery) => Effect.Effect<ReadonlyArray<Lease>, ClusterError>
+  readonly deleteLease: (lease: LeaseRef, precondition?: Precondition) => Effect.Effect<void, ClusterError>
 }>()("kuberun/Cluster") {}

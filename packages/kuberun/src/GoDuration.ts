@@ -52,22 +52,28 @@ export const formatGoDuration = (duration: Duration.Duration): string => {
 
 const expected = `a duration such as "60s" or "1m30s" (a number counts nanoseconds)`
 
-/** A positive duration in a configuration file. */
-export const GoDuration = Schema.Union([Schema.String, Schema.Finite]).annotate({ expected }).pipe(
-  Schema.decodeTo(
-    Schema.Duration,
-    SchemaTransformation.transformEffect<Duration.Duration, string | number>({
-      decode: (input, options) => {
-        const duration = typeof input === "string"
-          ? parseGoDuration(input)
-          : Number.isSafeInteger(input) && input >= 0
-          ? Duration.nanos(BigInt(input))
-          : undefined
-        return duration === undefined || Duration.isZero(duration)
-          ? Effect.fail(new SchemaIssue.InvalidValue({ expected }, input, options))
-          : Effect.succeed(duration)
-      },
-      encode: (duration) => Effect.succeed(formatGoDuration(duration))
-    })
+const schema = (accepts: (duration: Duration.Duration) => boolean) =>
+  Schema.Union([Schema.String, Schema.Finite]).annotate({ expected }).pipe(
+    Schema.decodeTo(
+      Schema.Duration,
+      SchemaTransformation.transformEffect<Duration.Duration, string | number>({
+        decode: (input, options) => {
+          const duration = typeof input === "string"
+            ? parseGoDuration(input)
+            : Number.isSafeInteger(input) && input >= 0
+            ? Duration.nanos(BigInt(input))
+            : undefined
+          return duration === undefined || !accepts(duration)
+            ? Effect.fail(new SchemaIssue.InvalidValue({ expected }, input, options))
+            : Effect.succeed(duration)
+        },
+        encode: (duration) => Effect.succeed(formatGoDuration(duration))
+      })
+    )
   )
-)
+
+/** A positive duration in a configuration file. */
+export const GoDuration = schema((duration) => !Duration.isZero(duration))
+
+/** The same, or none: `0s`. */
+export const GoDurationOrZero = schema(() => true)

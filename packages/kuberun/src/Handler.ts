@@ -9,6 +9,8 @@ import { type AuthenticationResponse, unavailable } from "./Authentication.ts"
 import type { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
 import * as Connection from "./Connection.ts"
+import type { Identity } from "./Identity.ts"
+import * as PodMode from "./PodMode.ts"
 import type { SessionChannel } from "./Ssh.ts"
 
 /** A second handshake on one connection, or one after its end. */
@@ -65,7 +67,17 @@ export const make = Effect.fn("Handler.make")(function*(
         message: before._tag === "Open" ? "handshake already complete" : "the connection has ended"
       })
     }
-    const connection = yield* Connection.open({ connectionId, username, remoteAddress: client.address }, config).pipe(
+    const identity: Identity = {
+      connectionId,
+      username,
+      remoteAddress: client.address,
+      remotePort: client.port,
+      localAddress: "",
+      localPort: 0,
+      metadata: {}
+    }
+    const connection = yield* PodMode.make(config).pipe(
+      Effect.flatMap((source) => Connection.open(identity, config, source)),
       Scope.provide(scope),
       Effect.provideContext(context)
     )

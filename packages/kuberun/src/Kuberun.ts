@@ -5,7 +5,10 @@ import { Context, Effect, Layer, Ref, Stream } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
 import * as Connection from "./Connection.ts"
+import { identityOf } from "./Identity.ts"
 import type { PodRef } from "./Pod.ts"
+import * as PodMode from "./PodMode.ts"
+import type { PodRequest, PodSource } from "./PodSource.ts"
 import type { SshConnection } from "./Ssh.ts"
 
 /** What is open now. */
@@ -41,6 +44,7 @@ export class Kuberun extends Context.Service<Kuberun, {
       Kuberun,
       Effect.gen(function*() {
         const context = yield* Effect.context<Cluster>()
+        const source = yield* PodMode.make(config)
         const open = yield* Ref.make<ReadonlyMap<string, PodRef | undefined>>(new Map())
         const leftBehind = yield* Ref.make<ReadonlyArray<PodRef>>([])
         const remember = (id: string, pod: PodRef | undefined) =>
@@ -53,7 +57,12 @@ export class Kuberun extends Context.Service<Kuberun, {
         return Kuberun.of({
           handle: (connection) =>
             remember(connection.id, undefined).pipe(
-              Effect.andThen(serve(connection, config, (pod) => remember(connection.id, pod), rememberLeft)),
+              Effect.andThen(
+                serve(connection, config, source, {
+                  onPod: (pod) => remember(connection.id, pod),
+                  onLeftBehind: rememberLeft
+                })
+              ),
               Effect.ensuring(forget(connection.id)),
               Effect.provideContext(context)
             ),
@@ -71,20 +80,11 @@ export class Kuberun extends Context.Service<Kuberun, {
 const serve = Effect.fn("Kuberun.handle")(function*(
   connection: SshConnection,
   config: Config,
-  onPod: (pod: PodRef) => Effect.Effect<void>,
-  onLeftBehind: (pod: PodRef) => Effect.Effect<void>
+  source: PodSource,
+  listener: Pick<PodRequest, "onPod" | "onLeftBehind">
 ) {
   yield* Effect.scoped(Effect.gen(function*() {
-    const opened = yield* Connection.open(
-      {
-        connectionId: connection.id,
-        username: connection.username,
-        remoteAddress: connection.remoteAddress
-      },
-      config,
-      onLeftBehind
-    )
-    yield* onPod(opened.pod)
+    const opened = yield* Connection.open(identityOf(connection), config, source, listener)
     const accept = Stream.runForEach(connection.sessions, opened.serve)
     const podOver = opened.podOver.pipe(
       Effect.andThen(Effect.sleep(farewell)),

@@ -24,4 +24,6 @@ export const stderr = (bytes: Uint8Array): Output => ({ _tag: "Stderr", bytes })
 export interface TerminalSize {
   readonly columns: number
   readonly rows: number
+  /** The same in pixels, where the client said so. An exec in Kubernetes has no field for them. */
+  readonly pixels?: { readonly width: number; readonly height: number } | undefined
 }

@@ -3,24 +3,9 @@
  * container, and labels that tell whose it is. Pure.
  */
 import { type Config, consoleContainer } from "./Config.ts"
+import type { Identity } from "./Identity.ts"
+import { installationLabels, managedBy, ownerKeys } from "./Labels.ts"
 import type { Pod, PodManifest } from "./Pod.ts"
-
-/** Whose pod it is. */
-export interface PodOwner {
-  readonly connectionId: string
-  readonly username: string
-  readonly remoteAddress: string
-}
-
-/** The label by which every pod of ours is found: `kubectl get pods -l app.kubernetes.io/managed-by=kuberun`. */
-export const managedBy = { key: "app.kubernetes.io/managed-by", value: "kuberun" } as const
-
-/** The labels of kuberun v0.9.3. An annotation of the same name holds the text as it was before `labelValue`. */
-const ownerKeys = {
-  connectionId: "containerssh_connection_id",
-  remoteAddress: "containerssh_ip",
-  username: "containerssh_username"
-} as const
 
 const longestLabel = 63
 
@@ -50,7 +35,7 @@ export const labelValue = (text: string): string => {
 }
 
 /** The pod to create under `name`. The configuration is left as it is. */
-export const podManifest = (config: Config, owner: PodOwner, name: string): PodManifest => {
+export const podManifest = (config: Config, owner: Identity, name: string): PodManifest => {
   const console = consoleContainer(config.pod)
   return {
     apiVersion: "v1",
@@ -59,7 +44,7 @@ export const podManifest = (config: Config, owner: PodOwner, name: string): PodM
       name,
       namespace: config.pod.namespace,
       labels: {
-        [managedBy.key]: managedBy.value,
+        ...installationLabels(config),
         [ownerKeys.connectionId]: labelValue(owner.connectionId),
         [ownerKeys.remoteAddress]: labelValue(owner.remoteAddress),
         [ownerKeys.username]: labelValue(owner.username)

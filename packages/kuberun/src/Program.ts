@@ -6,8 +6,8 @@
  * no process stays in between.
  */
 import type { PodConfig } from "./Config.ts"
+import type { ProgramLaunch } from "./Launch.ts"
 import { printable } from "./Sentences.ts"
-import type { TerminalModes } from "./Ssh.ts"
 import { sttySettings } from "./TerminalModes.ts"
 
 /** A request that starts a program (RFC 4254 §6.5). */
@@ -19,13 +19,13 @@ export type ProgramRequest =
 /** What the channel was told before its program started. */
 export interface ProgramContext {
   readonly environment: ReadonlyMap<string, string>
-  readonly terminal: { readonly term: string; readonly modes: TerminalModes } | undefined
+  readonly terminal: ProgramLaunch["terminal"]
 }
 
-/** An argument vector, or the reason why the request is refused. */
+/** What to run, or the reason why the request is refused. */
 export type Program =
-  | { readonly _tag: "Run"; readonly command: readonly [string, ...Array<string>] }
-  | { readonly _tag: "Refuse"; readonly detail: string }
+  | { readonly _tag: "Run"; readonly launch: ProgramLaunch }
+  | Refusal
 
 const shell = "/bin/sh"
 
@@ -56,7 +56,14 @@ const prologue = [
   "exec \"$@\""
 ].join("\n")
 
-const requested = (request: ProgramRequest, config: PodConfig): Program => {
+type Requested = { readonly _tag: "Run"; readonly command: ProgramLaunch["command"] } | Refusal
+
+interface Refusal {
+  readonly _tag: "Refuse"
+  readonly detail: string
+}
+
+const requested = (request: ProgramRequest, config: PodConfig): Requested => {
   switch (request._tag) {
     case "Shell": {
       const [first, ...rest] = config.shellCommand
@@ -76,23 +83,24 @@ const requested = (request: ProgramRequest, config: PodConfig): Program => {
   }
 }
 
-/** An argument ends at its first NUL: what a client sends with one would not arrive whole, or not start at all. */
-const withoutNul = (asked: Program): Program =>
-  asked._tag === "Run" && asked.command.some((argument) => argument.includes("\0"))
-    ? { _tag: "Refuse", detail: "A program's arguments and environment cannot hold a NUL character." }
-    : asked
-
 /** The program that a request asks for, with the channel's environment and terminal. */
 export const program = (request: ProgramRequest, context: ProgramContext, config: PodConfig): Program => {
   const asked = requested(request, config)
   if (asked._tag === "Refuse") return asked
-  const environment = [...context.environment].map(([name, value]) => `${name}=${value}`)
-  if (context.terminal !== undefined && context.terminal.term !== "") environment.push(`TERM=${context.terminal.term}`)
-  const settings = sttySettings(context.terminal?.modes ?? new Map())
-  return withoutNul(
-    environment.length === 0 && settings.all === "" ? asked : {
-      _tag: "Run",
-      command: [shell, "-c", prologue, shell, settings.all, settings.portable, ...environment, "--", ...asked.command]
-    }
-  )
+  const environment = [...context.environment]
+  const texts = [...asked.command, ...environment.flat(), context.terminal?.term ?? ""]
+  // An argument ends at its first NUL: what a client sends with one would not arrive whole, or not start at all.
+  return texts.some((text) => text.includes("\0"))
+    ? { _tag: "Refuse", detail: "A program's arguments and environment cannot hold a NUL character." }
+    : { _tag: "Run", launch: { command: asked.command, environment, terminal: context.terminal } }
+}
+
+/** The argument vector of an exec that sets the program up and becomes it. */
+export const withPrologue = ({ command, environment, terminal }: ProgramLaunch): ProgramLaunch["command"] => {
+  const variables = environment.map(([name, value]) => `${name}=${value}`)
+  if (terminal !== undefined && terminal.term !== "") variables.push(`TERM=${terminal.term}`)
+  const settings = sttySettings(terminal?.modes ?? new Map())
+  return variables.length === 0 && settings.all === ""
+    ? command
+    : [shell, "-c", prologue, shell, settings.all, settings.portable, ...variables, "--", ...command]
 }

@@ -2,22 +2,22 @@
  * One session channel (RFC 4254 §6): its requests, in order, up to the one that starts its program.
  */
 import { Effect, FiberSet, Queue, Stream } from "effect"
-import type { Cluster } from "./Cluster.ts"
 import type { PodConfig } from "./Config.ts"
 import * as Environment from "./Environment.ts"
+import type { SessionPod } from "./Launch.ts"
 import type { TerminalSize } from "./Output.ts"
 import { program } from "./Program.ts"
-import { runProgram, say, type SessionPod } from "./SessionProgram.ts"
+import { runProgram, say } from "./SessionProgram.ts"
 import type { SessionChannel, SessionRequest, TerminalModes } from "./Ssh.ts"
 
 /** What the channel's requests have said so far. */
 interface SessionState {
   readonly terminal: { readonly term: string; readonly modes: TerminalModes } | undefined
-  readonly size: TerminalSize | undefined
+  readonly size: TerminalSize
   readonly started: boolean
 }
 
-const initial: SessionState = { terminal: undefined, size: undefined, started: false }
+const initial: SessionState = { terminal: undefined, size: { columns: 0, rows: 0 }, started: false }
 
 /**
  * Serves the channel until it is closed. Every request is answered in its turn, at once; the program itself waits for
@@ -27,7 +27,7 @@ export const serve = Effect.fn("Session.serve")(function*(
   channel: SessionChannel,
   pod: SessionPod,
   config: PodConfig
-): Effect.fn.Return<void, never, Cluster> {
+): Effect.fn.Return<void> {
   yield* Effect.scoped(Effect.gen(function*() {
     // Only the newest size matters: a client that resizes faster than the cluster takes it skips the ones between.
     const sizes = yield* Queue.sliding<TerminalSize>(1)
@@ -52,7 +52,8 @@ export const serve = Effect.fn("Session.serve")(function*(
         case "Exec":
         case "Subsystem": {
           if (state.started) return yield* refuse
-          const asked = program(request, { environment: environment.variables, terminal: state.terminal }, config)
+          const context = { environment: environment.variables, terminal: state.terminal }
+          const asked = program(request, context, config)
           if (asked._tag === "Refuse") {
             yield* say(channel, asked.detail, state.terminal !== undefined)
             return yield* refuse
@@ -60,12 +61,13 @@ export const serve = Effect.fn("Session.serve")(function*(
           const next = yield* accept({ ...state, started: true })
           yield* FiberSet.run(
             programs,
-            runProgram(channel, pod, { command: asked.command, terminal: state.size, sizes })
+            runProgram(channel, pod, { program: asked.launch, size: state.size, sizes })
           )
           return next
         }
         // As in kuberun v0.9.3, signals are not delivered: an exec in Kubernetes has no way for them.
         case "Signal":
+        case "Break":
         case "Unknown":
           return yield* refuse
       }

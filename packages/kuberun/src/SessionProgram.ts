@@ -1,27 +1,20 @@
 /**
  * The one program of a session channel: waits for the pod, execs in it, pumps its bytes and tells how it ended.
  */
-import { Effect, Option, Queue, Stream, type SubscriptionRef } from "effect"
-import { Cluster, type ClusterError, type ExecExit } from "./Cluster.ts"
+import { Effect, Option, Queue, Stream } from "effect"
+import type { ClusterError, ExecExit } from "./Cluster.ts"
+import type { LaunchedProgram, ProgramLaunch, SessionPod } from "./Launch.ts"
 import { stderr, type TerminalSize } from "./Output.ts"
-import type { RunningPod } from "./PodLifetime.ts"
 import type { PodEnded, PodStartError } from "./PodStartError.ts"
 import { withProgress } from "./Progress.ts"
 import { execSentence, inputSentence, notStartedSentence, podSentence, printable } from "./Sentences.ts"
 import type { ChannelClosed, ExitStatus, SessionChannel } from "./Ssh.ts"
 
-/** The pod of a session's connection, which may still be starting. */
-export interface SessionPod {
-  readonly running: Effect.Effect<RunningPod, PodStartError>
-  /** What it does while it starts, for a person to read. */
-  readonly activity: SubscriptionRef.SubscriptionRef<string>
-}
-
 /** What to run, and how its terminal changes meanwhile. */
 export interface SessionProgram {
-  readonly command: ReadonlyArray<string>
-  /** The terminal's size when the program was asked for; `undefined` without a terminal. */
-  readonly terminal: TerminalSize | undefined
+  readonly program: ProgramLaunch
+  /** The terminal's size when the program was asked for. */
+  readonly size: TerminalSize
   /** Newer sizes. */
   readonly sizes: Queue.Dequeue<TerminalSize>
 }
@@ -42,18 +35,12 @@ export const say = (channel: SessionChannel, sentence: string, terminal: boolean
   Stream.run(Stream.make(stderr(encoder.encode(`kuberun: ${sentence}${terminal ? "\r\n" : "\n"}`))), channel.output)
     .pipe(Effect.timeoutOption(lastWordsPatience), Effect.ignore)
 
-/** Execs in a running pod and answers how that ended, after the program's last byte was taken by the client. */
-const exec = Effect.fnUntraced(function*(channel: SessionChannel, running: RunningPod, asked: SessionProgram) {
-  const cluster = yield* Cluster
-  const newest = yield* Queue.poll(asked.sizes)
-  const process = yield* cluster.exec({
-    pod: running.ref,
-    container: running.container,
-    command: asked.command,
-    terminal: Option.getOrElse(newest, () => asked.terminal)
-  })
-  yield* Effect.logDebug("program started")
-
+/** Pumps the program's bytes and answers how it ended, after its last byte was taken by the client. */
+const pump = Effect.fnUntraced(function*(
+  channel: SessionChannel,
+  { process }: LaunchedProgram,
+  sizes: SessionProgram["sizes"]
+) {
   const input = Stream.run(channel.stdin, process.stdin).pipe(
     Effect.catch((error) =>
       error.reason._tag === "Unsupported"
@@ -61,7 +48,7 @@ const exec = Effect.fnUntraced(function*(channel: SessionChannel, running: Runni
         : Effect.logDebug(error.message)
     )
   )
-  const resizes = Stream.runForEach(Stream.fromQueue(asked.sizes), process.resize).pipe(
+  const resizes = Stream.runForEach(Stream.fromQueue(sizes), process.resize).pipe(
     Effect.catch((error) => Effect.logDebug(error.message))
   )
   // Output and exit make the program's end; its input and its terminal only accompany it.
@@ -72,15 +59,19 @@ const exec = Effect.fnUntraced(function*(channel: SessionChannel, running: Runni
   ])
 })
 
-/** Waits for the pod and runs the program in it. Where the pod is the reason for its end, that is what it fails with. */
+/** Starts the program and runs it. Where the pod is the reason for its end, that is what it fails with. */
 const run = Effect.fnUntraced(function*(channel: SessionChannel, pod: SessionPod, asked: SessionProgram) {
-  const running = yield* (asked.terminal === undefined
-    ? pod.running
-    : withProgress(pod.running, channel, pod.activity, asked.terminal.columns))
-  return yield* exec(channel, running, asked).pipe(
-    Effect.tap((exit) => mayBeThePods(exit) ? running.check : Effect.void),
-    Effect.catchTag("ClusterError", (error) => Effect.andThen(running.check, Effect.fail(error))),
-    Effect.raceFirst(running.ended)
+  // A size that came while the pod started counts from the beginning.
+  const size = Effect.map(Queue.poll(asked.sizes), Option.getOrElse(() => asked.size))
+  const launch = pod.launch(asked.program, size)
+  const launched = yield* (asked.program.terminal === undefined
+    ? launch
+    : withProgress(launch, channel, pod.activity, asked.size.columns))
+  yield* Effect.logDebug("program started")
+  return yield* pump(channel, launched, asked.sizes).pipe(
+    Effect.tap((exit) => mayBeThePods(exit) ? launched.check : Effect.void),
+    Effect.catchTag("ClusterError", (error) => Effect.andThen(launched.check, Effect.fail(error))),
+    Effect.raceFirst(launched.ended)
   )
 })
 
@@ -97,16 +88,17 @@ export const runProgram = (
   channel: SessionChannel,
   pod: SessionPod,
   asked: SessionProgram
-): Effect.Effect<void, never, Cluster> => {
+): Effect.Effect<void> => {
+  const { command, terminal } = asked.program
   const told = (sentence: string, status: ExitStatus) =>
-    Effect.as(say(channel, sentence, asked.terminal !== undefined), status)
+    Effect.as(say(channel, sentence, terminal !== undefined), status)
   return Effect.scoped(run(channel, pod, asked)).pipe(
     Effect.flatMap((exit) =>
       exit._tag === "Exited"
         ? Effect.succeed<ExitStatus>(exit)
         : Effect.andThen(
           Effect.logWarning(`the program was not started: ${printable(exit.detail)}`),
-          told(notStartedSentence(asked.command, exit.detail), failure)
+          told(notStartedSentence(command, exit.detail), failure)
         )
     ),
     Effect.tapError((error: ClusterError | PodStartError | PodEnded | ChannelClosed) =>

@@ -4,6 +4,7 @@
  * `@kuberun/ssh` implements it over ssh2; `@kuberun/testkit` has a fake for tests.
  */
 import { type Effect, Schema, type Sink, type Stream } from "effect"
+import type { AuthMetadata } from "./Authentication.ts"
 import type { Output, TerminalSize } from "./Output.ts"
 
 /** The channel is closed, or its connection is gone: nothing more can be sent on it. */
@@ -34,6 +35,8 @@ export type SessionRequest =
     | { readonly _tag: "WindowChange"; readonly size: TerminalSize }
     /** `name` has no SIG prefix: `TERM`. */
     | { readonly _tag: "Signal"; readonly name: string }
+    /** Break (RFC 4335), so long; 0 leaves it to the server. */
+    | { readonly _tag: "Break"; readonly milliseconds: number }
     /** Any other request type, to be answered with failure unless the handler knows it. */
     | { readonly _tag: "Unknown"; readonly type: string }
   )
@@ -73,6 +76,11 @@ export interface SshConnection {
   readonly username: string
   readonly remoteAddress: string
   readonly remotePort: number
+  /** Where the client connected to: an address of this server's, and its port. */
+  readonly localAddress: string
+  readonly localPort: number
+  /** What the authenticator said of the user beside the name, for `exposeAuthMetadataAs…` and templates. */
+  readonly metadata: AuthMetadata
   /** The client's identification, without `SSH-2.0-`. */
   readonly clientVersion: string
   /** The session channels in the order in which they are opened. Ends when the connection is gone. Run it once. */

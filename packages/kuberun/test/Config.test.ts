@@ -6,7 +6,7 @@ import { inspect } from "node:util"
 const faultsOf = (input: unknown) => Effect.map(Effect.flip(decodeConfig(input)), (error) => error.faults)
 const encode = Schema.encodeUnknownEffect(Config)
 
-/** kuberun v0.9.3's configuration with every key at its default, as a file would write it. */
+/** The configuration with every key at its default, as a file would write it. */
 const seed = {
   connection: {
     host: "kubernetes.default.svc",
@@ -28,13 +28,29 @@ const seed = {
   },
   pod: {
     namespace: "default",
+    mode: "connection" as const,
+    namePrefix: "kuberun-",
+    name: "",
+    createMissingPods: false,
+    labels: {},
+    annotations: {},
+    exposeAuthMetadataAsEnv: {},
+    exposeAuthMetadataAsLabels: {},
+    exposeAuthMetadataAsAnnotations: {},
+    linger: "0s",
+    warning: "60s",
+    agentPath: "/usr/bin/containerssh-agent",
+    disableAgent: true,
     consoleContainerNumber: 0,
     podSpec: { containers: [{ name: "shell", image: "containerssh/containerssh-guest-image" }] as const },
     subsystems: { sftp: "/usr/lib/openssh/sftp-server" },
     shellCommand: ["/bin/bash"],
     idleCommand: ["/bin/sh", "-c", "sleep infinity & PID=$!; trap \"kill $PID\" INT TERM; wait"] as const
   },
-  timeout: "60s"
+  timeout: "60s",
+  timeouts: {},
+  pool: { size: 0, maxAge: "3600s", classes: [] },
+  instance: "kuberun"
 }
 
 /** As the type says it that encoding gives. */
@@ -154,7 +170,7 @@ describe("a configuration", () => {
           ["pod.shellCommand", "\"bash\" is not allowed: expected array"],
           ["pod.idleCommand[0]", "is missing"],
           ["timeout", `"0s" is not allowed: ${duration}`],
-          ["extra", "is not a key that is known; allowed here: connection, pod, timeout"]
+          ["extra", "is not a key that is known; allowed here: connection, pod, timeout, timeouts, pool, instance"]
         ] as const
       ) {
         assert.strictEqual(byPath.get(path), message, path)

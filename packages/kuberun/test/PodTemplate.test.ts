@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { decodeConfig, labelValue } from "kuberun"
-import { isFrom, podManifest, type PodOwner } from "../src/PodTemplate.ts"
+import { decodeConfig, type Identity, labelValue } from "kuberun"
+import { inspect } from "node:util"
+import { isFrom, podManifest } from "../src/PodTemplate.ts"
 
 const longestLabel = 63
 
@@ -17,10 +18,14 @@ const text = Schema.Array(Schema.Union([
 
 const validText = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][-A-Za-z0-9_.]{0,40}[A-Za-z0-9]$/))
 
-const owner: PodOwner = {
+const owner: Identity = {
   connectionId: "0123456789abcdef0123456789abcdef",
   username: "demo",
-  remoteAddress: "192.0.2.1"
+  remoteAddress: "192.0.2.1",
+  remotePort: 50_000,
+  localAddress: "192.0.2.2",
+  localPort: 22,
+  metadata: {}
 }
 
 const config = Effect.fnUntraced(function*(pod: unknown = {}) {
@@ -100,21 +105,22 @@ describe("a pod's manifest", () => {
   it.effect("leaves the configuration as it is, frozen or not", () =>
     Effect.gen(function*() {
       const settings = yield* config()
-      const before = structuredClone(settings.pod)
+      const before = inspect(settings.pod, { depth: null })
       const frozen = { ...settings, pod: deepFreeze(settings.pod) }
       podManifest(frozen, owner, "kuberun-x")
       podManifest(frozen, { ...owner, username: "other" }, "kuberun-y")
-      assert.deepStrictEqual(settings.pod, before)
+      assert.strictEqual(inspect(settings.pod, { depth: null }), before)
     }))
 
   it.effect("names its owner in labels that Kubernetes takes, and in annotations as it was told", () =>
     Effect.gen(function*() {
-      const odd = { connectionId: "é", username: "Ünï@example.com", remoteAddress: "fe80::1%eth0" }
+      const odd = { ...owner, connectionId: "é", username: "Ünï@example.com", remoteAddress: "fe80::1%eth0" }
       const { metadata } = podManifest(yield* config({ namespace: "guests" }), odd, "kuberun-x")
       assert.strictEqual(metadata.name, "kuberun-x")
       assert.strictEqual(metadata.namespace, "guests")
       assert.deepStrictEqual(Object.keys(metadata.labels ?? {}), [
         "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/instance",
         "containerssh_connection_id",
         "containerssh_ip",
         "containerssh_username"

@@ -6,7 +6,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, wri
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
-import { isEnvironmentName, program, type ProgramContext, type ProgramRequest } from "../src/Program.ts"
+import { isEnvironmentName, program, type ProgramContext, type ProgramRequest, withPrologue } from "../src/Program.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "kuberun-program-"))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -29,7 +29,7 @@ const context = (environment: Iterable<readonly [string, string]> = []): Program
 const commandFor = (request: ProgramRequest, channel: ProgramContext, config: PodConfig = pod) => {
   const asked = program(request, channel, config)
   assert.strictEqual(asked._tag, "Run", JSON.stringify(asked))
-  return asked._tag === "Run" ? asked.command : ([""] as const)
+  return asked._tag === "Run" ? withPrologue(asked.launch) : ([""] as const)
 }
 
 /** Runs the argument vector on this machine, as the container runtime would; `sh` in the place of its /bin/sh. */

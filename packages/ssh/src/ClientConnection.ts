@@ -31,6 +31,8 @@ export const serve = <R>(options: {
   const { authenticator, handler, id, limits, socket } = options
   const remoteAddress = (socket.remoteAddress ?? "").replace(/^::ffff:/, "")
   const remotePort = socket.remotePort ?? 0
+  const localAddress = (socket.localAddress ?? "").replace(/^::ffff:/, "")
+  const localPort = socket.localPort ?? 0
 
   return Effect.gen(function*() {
     const clock = yield* Clock.Clock
@@ -72,7 +74,7 @@ export const serve = <R>(options: {
 
     const login = Effect.gen(function*() {
       const clientVersion = yield* link.identified
-      const username = yield* UserAuth.login({
+      const { metadata, username } = yield* UserAuth.login({
         take: Queue.take(logins),
         authenticator,
         connection: { connectionId: id, remoteAddress, remotePort },
@@ -84,7 +86,7 @@ export const serve = <R>(options: {
           }
         }
       })
-      return { clientVersion, username }
+      return { clientVersion, metadata, username }
     })
 
     const user = yield* Effect.raceFirst(login, Effect.as(link.ended, undefined)).pipe(
@@ -99,6 +101,8 @@ export const serve = <R>(options: {
       ...user.value,
       remoteAddress,
       remotePort,
+      localAddress,
+      localPort,
       sessions: Stream.fromQueue(multiplexer.sessions)
     }
     yield* Effect.gen(function*() {

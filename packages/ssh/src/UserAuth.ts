@@ -5,7 +5,7 @@
  * cuts clients that try a method it does not know, and counts no tries (T9).
  */
 import { Effect } from "effect"
-import type { AuthenticationRequest, Authenticator } from "kuberun"
+import type { AuthenticationRequest, Authenticator, AuthMetadata } from "kuberun"
 import { DisconnectReason } from "./Messages.ts"
 import * as PublicKey from "./PublicKey.ts"
 import * as UserAuthMessages from "./UserAuthMessages.ts"
@@ -21,9 +21,20 @@ export interface UserAuthLink {
   readonly onAuthenticated: () => void
 }
 
-type Decision = "Accepted" | "KeyWouldDo" | "Rejected"
+type Decision =
+  | { readonly _tag: "Accepted"; readonly metadata: AuthMetadata }
+  | { readonly _tag: "KeyWouldDo" }
+  | { readonly _tag: "Rejected" }
 
-/** Completes with the user's name after the success was sent; never completes for a client that is cut. */
+const rejected: Decision = { _tag: "Rejected" }
+
+/** Who has logged in. */
+export interface Login {
+  readonly username: string
+  readonly metadata: AuthMetadata
+}
+
+/** Completes after the success was sent; never completes for a client that is cut. */
 export const login = (options: {
   /** The next SSH_MSG_USERAUTH_REQUEST. */
   readonly take: Effect.Effect<Uint8Array>
@@ -35,54 +46,61 @@ export const login = (options: {
   }
   readonly maxAuthTries: number
   readonly link: UserAuthLink
-}): Effect.Effect<string> => {
+}): Effect.Effect<Login> => {
   const { authenticator, connection, link } = options
   const cut = (reason: number, text: string) => {
     link.disconnect(reason, text)
     return Effect.never
   }
 
-  const ask = (request: AuthenticationRequest): Effect.Effect<boolean> =>
+  const ask = (request: AuthenticationRequest): Effect.Effect<Decision> =>
     authenticator.authenticate(request).pipe(
-      Effect.flatMap((response) =>
-        response._tag === "Unavailable"
-          ? Effect.as(Effect.logWarning(`authentication is unavailable: ${response.detail}`), false)
-          : Effect.succeed(response._tag === "Accepted")
-      ),
+      Effect.flatMap((response): Effect.Effect<Decision> => {
+        switch (response._tag) {
+          case "Accepted":
+            return Effect.succeed({ _tag: "Accepted", metadata: response.metadata ?? {} })
+          case "Rejected":
+            return Effect.succeed(rejected)
+          case "Unavailable":
+            return Effect.as(Effect.logWarning(`authentication is unavailable: ${response.detail}`), rejected)
+        }
+      }),
       Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError(`the authenticator crashed, login refused: ${describe(defect)}`), false)
+        Effect.as(Effect.logError(`the authenticator crashed, login refused: ${describe(defect)}`), rejected)
       )
     )
 
   const decide = (request: UserAuthMessages.UserAuthRequest): Effect.Effect<Decision> => {
     const identity = { ...connection, username: request.username }
-    const accepted = (asked: boolean): Decision => asked ? "Accepted" : "Rejected"
     const method = request.method
     switch (method._tag) {
       case "None":
-        return Effect.map(ask({ ...identity, _tag: "None" }), accepted)
+        return ask({ ...identity, _tag: "None" })
       case "Password":
         // A request to change the password (RFC 4252 §8) is refused: there is nothing that could change it.
-        if (method.change || !authenticator.methods.includes("password")) return Effect.succeed("Rejected")
-        return Effect.map(ask({ ...identity, _tag: "Password", password: method.password }), accepted)
+        if (method.change || !authenticator.methods.includes("password")) return Effect.succeed(rejected)
+        return ask({ ...identity, _tag: "Password", password: method.password })
       case "PublicKey": {
         const { algorithm, key, proof } = method
         if (!authenticator.methods.includes("publickey") || !PublicKey.isAcceptable(algorithm, key)) {
-          return Effect.succeed("Rejected")
+          return Effect.succeed(rejected)
         }
         const question = { ...identity, _tag: "PublicKey", algorithm, key } as const
         if (proof === undefined) {
-          return Effect.map(ask({ ...question, signed: false }), (would) => would ? "KeyWouldDo" : "Rejected")
+          return Effect.map(
+            ask({ ...question, signed: false }),
+            (decision): Decision => decision._tag === "Accepted" ? { _tag: "KeyWouldDo" } : rejected
+          )
         }
         // ssh2 verifies nothing: a login without this line is anyone's.
         const data = PublicKey.signedData(link.sessionId(), proof.covered)
         if (!PublicKey.isSignedBy({ algorithm, key, data, signature: proof.signature })) {
-          return Effect.succeed("Rejected")
+          return Effect.succeed(rejected)
         }
-        return Effect.map(ask({ ...question, signed: true }), accepted)
+        return ask({ ...question, signed: true })
       }
       case "Other":
-        return Effect.succeed("Rejected")
+        return Effect.succeed(rejected)
     }
   }
 
@@ -101,12 +119,12 @@ export const login = (options: {
         return yield* cut(DisconnectReason.protocolError, "the username may not change within a connection")
       }
       const decision = yield* decide(request)
-      if (decision === "Accepted") {
+      if (decision._tag === "Accepted") {
         link.onAuthenticated()
         link.send(UserAuthMessages.success)
-        return request.username
+        return { username: request.username, metadata: decision.metadata }
       }
-      if (decision === "KeyWouldDo" && request.method._tag === "PublicKey") {
+      if (decision._tag === "KeyWouldDo" && request.method._tag === "PublicKey") {
         link.send(UserAuthMessages.publicKeyOk(request.method.algorithm, request.method.key))
         continue
       }

@@ -2,24 +2,26 @@
  * A cluster in memory for tests under TestClock: it does what its plan says, at the times its plan says, and remembers
  * what was asked of it.
  */
-import { type Cause, Effect, Fiber, Layer, Option, Queue, Ref, type Scope, Sink, Stream, SubscriptionRef } from "effect"
+import { type Cause, Effect, Fiber, Layer, Queue, Ref, type Scope, Sink, Stream, SubscriptionRef } from "effect"
 import {
-  AlreadyExists,
+  type AttachRequest,
+  type ClaimManifest,
   Cluster,
-  ClusterError,
-  type ClusterErrorReason,
-  Conflict,
+  type ClusterError,
   type ExecProcess,
   type ExecRequest,
   Forbidden,
-  NotFound,
+  type LabelQuery,
+  type Lease,
   type Pod,
   type PodEvent,
   type PodManifest,
+  type PodsEvent,
   ServerFault,
   StreamLost,
   Unreachable
 } from "kuberun"
+import * as FakeStore from "./FakeStore.ts"
 
 /**
  * What becomes of one create: it is carried out and answered; carried out and its answer lost; lost, and carried out
@@ -29,6 +31,9 @@ export type CreateOutcome = "ok" | "answerLost" | "late" | "requestLost" | "faul
 
 /** What becomes of one delete: as above. */
 export type DeleteOutcome = "ok" | "answerLost" | "requestLost" | "fault" | "forbidden"
+
+/** What becomes of one change of a pod's metadata: as above. */
+export type PatchOutcome = "ok" | "answerLost" | "requestLost" | "fault" | "forbidden"
 
 /** What becomes of one watch: it works; breaks after three seconds; says nothing after the present state. */
 export type WatchOutcome = "ok" | "breaks" | "silent"
@@ -41,6 +46,8 @@ export interface FakeClusterPlan {
   readonly creates: ReadonlyArray<CreateOutcome>
   readonly deletes: ReadonlyArray<DeleteOutcome>
   readonly watches: ReadonlyArray<WatchOutcome>
+  /** Left out: all are carried out and answered. */
+  readonly patches?: ReadonlyArray<PatchOutcome> | undefined
   readonly start: StartOutcome
   readonly startMillis: number
   /** How long the server takes for a create; it goes on with it when its client gives up. */
@@ -49,6 +56,8 @@ export interface FakeClusterPlan {
   readonly replacedAfterMillis?: number | undefined
   /** How one program behaves. Left out: it echoes its stdin and ends with 0. */
   readonly exec?: ((request: ExecRequest) => Effect.Effect<ExecProcess, ClusterError, Scope.Scope>) | undefined
+  /** How a container's first process behaves. Left out: as `exec` does by default. */
+  readonly attach?: ((request: AttachRequest) => Effect.Effect<ExecProcess, ClusterError, Scope.Scope>) | undefined
 }
 
 export const calmPlan: FakeClusterPlan = { creates: [], deletes: [], watches: [], start: "ready", startMillis: 0 }
@@ -63,33 +72,21 @@ export interface FakeClusterWorld {
   readonly foreignPods: Effect.Effect<ReadonlyArray<string>>
   readonly manifests: Effect.Effect<ReadonlyArray<PodManifest>>
   readonly execs: Effect.Effect<ReadonlyArray<ExecRequest>>
-  /** Watches and execs that are open. */
+  readonly claims: Effect.Effect<ReadonlyArray<ClaimManifest>>
+  readonly leases: Effect.Effect<ReadonlyArray<Lease>>
+  /** Every pod that exists, as the API would tell it. */
+  readonly pods: Effect.Effect<ReadonlyArray<Pod>>
+  /** Watches, execs and attached streams that are open. */
   readonly openStreams: Effect.Effect<number>
-  /** Deletes the pod from outside. */
+  /** Deletes all pods from outside. */
   readonly removePod: Effect.Effect<void>
+  /** Changes what the API tells of a pod: its status, say. */
+  readonly changePod: (name: string, change: (pod: Pod) => Pod) => Effect.Effect<void>
 }
 
-interface StoredPod {
-  readonly pod: Pod
-  readonly foreign: boolean
-}
-
-interface WorldState {
-  readonly pods: ReadonlyMap<string, StoredPod>
-  readonly nextUid: number
-}
-
-const fail = (operation: string, reason: ClusterErrorReason) => Effect.fail(new ClusterError({ operation, reason }))
+const fail = FakeStore.fail
 const lost = (operation: string) => fail(operation, new Unreachable({ detail: "connection reset" }))
 const fault = (operation: string) => fail(operation, new ServerFault({ status: 503, detail: "apiserver is down" }))
-const absent = (operation: string) => fail(operation, new NotFound({ detail: "pods not found" }))
-
-const pending = (manifest: PodManifest, uid: string): Pod => ({
-  metadata: { ...manifest.metadata, uid },
-  spec: manifest.spec,
-  status: { phase: "Pending", conditions: [{ type: "PodScheduled", status: "True" }] }
-})
-
 const started = (pod: Pod, start: StartOutcome): Pod => {
   const names = pod.spec?.containers.map((container) => container.name) ?? []
   switch (start) {
@@ -133,10 +130,12 @@ export type FakeClusterLayer = Layer.Layer<Cluster>
 
 /** A cluster that follows `plan`, as a layer and what can be asked of it. */
 export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPlan) {
-  const state = yield* SubscriptionRef.make<WorldState>({ pods: new Map(), nextUid: 1 })
+  const store = yield* FakeStore.make
+  const { state } = store
   const deleted = yield* Ref.make<ReadonlyArray<string>>([])
   const manifests = yield* Ref.make<ReadonlyArray<PodManifest>>([])
   const execs = yield* Ref.make<ReadonlyArray<ExecRequest>>([])
+  const claims = yield* Ref.make<ReadonlyArray<ClaimManifest>>([])
   const open = yield* Ref.make(0)
   const worldScope = yield* Effect.scope
   const next = <A>(outcomes: ReadonlyArray<A>, otherwise: A) =>
@@ -146,64 +145,36 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
     )
   const nextCreate = yield* next<CreateOutcome>(plan.creates, "ok")
   const nextDelete = yield* next<DeleteOutcome>(plan.deletes, "ok")
+  const nextPatch = yield* next<PatchOutcome>(plan.patches ?? [], "ok")
   const nextWatch = yield* next<WatchOutcome>(plan.watches, "ok")
 
   const counted = Effect.acquireRelease(
     Ref.update(open, (count) => count + 1),
     () => Ref.update(open, (count) => count - 1)
   )
-  const update = (name: string, uid: string, change: (stored: StoredPod) => StoredPod | undefined) =>
-    SubscriptionRef.update(state, (now) => {
-      const stored = now.pods.get(name)
-      if (stored === undefined || stored.pod.metadata.uid !== uid) return now
-      const pods = new Map(now.pods)
-      const changed = change(stored)
-      if (changed === undefined) pods.delete(name)
-      else pods.set(name, changed)
-      return { ...now, pods }
-    })
-
-  const store = (manifest: PodManifest, foreign: boolean) =>
-    SubscriptionRef.modify(state, (now) => {
-      const { name } = manifest.metadata
-      if (now.pods.has(name)) return [Option.none<Pod>(), now] as const
-      const pod = pending(manifest, `uid-${now.nextUid}`)
-      return [Option.some(pod), {
-        pods: new Map(now.pods).set(name, { pod, foreign }),
-        nextUid: now.nextUid + 1
-      }] as const
-    })
 
   const live = Effect.fnUntraced(function*(manifest: PodManifest, pod: Pod) {
     const { name } = manifest.metadata
     const uid = pod.metadata.uid ?? ""
     yield* Effect.sleep(plan.startMillis).pipe(
-      Effect.andThen(update(name, uid, (stored) => ({ ...stored, pod: started(stored.pod, plan.start) }))),
+      Effect.andThen(store.changePod(name, uid, (before) => started(before, plan.start))),
       Effect.forkIn(worldScope)
     )
     if (plan.replacedAfterMillis !== undefined) {
+      const impostor = { ...manifest, metadata: { name, namespace: manifest.metadata.namespace } }
       yield* Effect.sleep(plan.replacedAfterMillis).pipe(
-        Effect.andThen(SubscriptionRef.get(state)),
-        Effect.flatMap((now) =>
-          now.pods.get(name)?.pod.metadata.uid === uid
-            ? Effect.andThen(
-              update(name, uid, () => undefined),
-              store({ ...manifest, metadata: { name, namespace: manifest.metadata.namespace } }, true)
-            )
-            : Effect.void
-        ),
+        Effect.andThen(store.deletePod(name, { uid })),
+        Effect.andThen(store.createPod(impostor, true)),
+        Effect.ignore,
         Effect.forkIn(worldScope)
       )
     }
   })
 
   const carryOut = Effect.fnUntraced(function*(manifest: PodManifest) {
-    const stored = yield* store(manifest, false)
-    if (Option.isNone(stored)) {
-      return yield* fail("create pod", new AlreadyExists({ detail: `pods "${manifest.metadata.name}" already exists` }))
-    }
-    yield* live(manifest, stored.value)
-    return stored.value
+    const pod = yield* store.createPod(manifest, false)
+    yield* live(manifest, pod)
+    return pod
   })
 
   const createPod = Effect.fnUntraced(function*(manifest: PodManifest) {
@@ -239,71 +210,101 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
     }
   })
 
-  const find = (name: string) => Effect.map(SubscriptionRef.get(state), (now) => now.pods.get(name)?.pod)
-
-  const remove = Effect.fnUntraced(function*(name: string, uid: string | undefined) {
-    const pod = yield* find(name)
-    if (pod === undefined) return yield* absent("delete pod")
-    const identity = pod.metadata.uid ?? ""
-    if (uid !== undefined && identity !== uid) {
-      return yield* fail("delete pod", new Conflict({ detail: "the UID in the precondition does not match" }))
+  /** A write with the fate that the plan has for it. */
+  const fated = <A>(operation: string, outcome: PatchOutcome, write: Effect.Effect<A, ClusterError>) => {
+    switch (outcome) {
+      case "ok":
+        return write
+      case "answerLost":
+        return Effect.andThen(Effect.ignore(write), lost(operation))
+      case "requestLost":
+        return lost(operation)
+      case "fault":
+        return fault(operation)
+      case "forbidden":
+        return fail(operation, new Forbidden({ detail: `cannot ${operation}` }))
     }
-    yield* update(name, identity, () => undefined)
-    yield* Ref.update(deleted, (before) => [...before, identity])
-  })
+  }
+
+  /** A watch with the fate that the plan has for it. */
+  const watched = <E>(events: Stream.Stream<E>) =>
+    Stream.unwrap(Effect.gen(function*() {
+      yield* counted
+      switch (yield* nextWatch) {
+        case "ok":
+          return events
+        case "silent":
+          return Stream.concat(Stream.take(events, 1), Stream.never)
+        case "breaks":
+          return Stream.merge(
+            events,
+            Stream.fromEffectDrain(
+              Effect.andThen(
+                Effect.sleep("3 seconds"),
+                fail("watch pod", new StreamLost({ detail: "connection cut" }))
+              )
+            )
+          )
+      }
+    }))
+
+  /** What changed from one state to the next, for those that match. */
+  const podsEvents = (query: LabelQuery): Stream.Stream<PodsEvent> =>
+    SubscriptionRef.changes(state).pipe(
+      Stream.mapEffect(() => store.pods(query)),
+      Stream.mapAccum(
+        (): ReadonlyMap<string, Pod> | undefined => undefined,
+        (before, pods) => {
+          const now = new Map(pods.map((pod) => [pod.metadata.uid ?? "", pod]))
+          if (before === undefined) return [now, [{ _tag: "Listed", pods }]] as const
+          const gone = [...before].filter(([uid]) => !now.has(uid))
+          const put = pods.filter((pod) =>
+            before.get(pod.metadata.uid ?? "")?.metadata.resourceVersion !== pod.metadata.resourceVersion
+          )
+          const events: ReadonlyArray<PodsEvent> = [
+            ...gone.map(([, pod]) => ({ _tag: "Removed" as const, pod })),
+            ...put.map((pod) => ({ _tag: "Put" as const, pod }))
+          ]
+          return [now, events] as const
+        }
+      )
+    )
 
   const service = Cluster.of({
     createPod,
-    readPod: ({ name }) =>
-      Effect.flatMap(find(name), (pod) => pod === undefined ? absent("read pod") : Effect.succeed(pod)),
+    readPod: ({ name }) => store.readPod(name),
     deletePod: Effect.fnUntraced(function*({ name }, options) {
-      switch (yield* nextDelete) {
-        case "ok":
-          return yield* remove(name, options?.uid)
-        case "answerLost":
-          yield* Effect.ignore(remove(name, options?.uid))
-          return yield* lost("delete pod")
-        case "requestLost":
-          return yield* lost("delete pod")
-        case "fault":
-          return yield* fault("delete pod")
-        case "forbidden":
-          return yield* fail("delete pod", new Forbidden({ detail: "cannot delete resource \"pods\"" }))
-      }
+      const write = store.deletePod(name, options).pipe(
+        Effect.flatMap((identity) => Ref.update(deleted, (before) => [...before, identity]))
+      )
+      return yield* fated("delete pod", yield* nextDelete, write)
     }),
+    patchPod: Effect.fnUntraced(function*({ name }, patch, precondition) {
+      return yield* fated("change pod", yield* nextPatch, store.patchPod(name, patch, precondition))
+    }),
+    listPods: (query) => store.pods(query),
     watchPod: ({ name }) =>
-      Stream.unwrap(Effect.gen(function*() {
-        yield* counted
-        const outcome = yield* nextWatch
-        const events = SubscriptionRef.changes(state).pipe(
+      watched(
+        SubscriptionRef.changes(state).pipe(
           Stream.map((now): PodEvent => {
             const pod = now.pods.get(name)?.pod
             return pod === undefined ? { _tag: "Absent" } : { _tag: "Present", pod }
           })
         )
-        switch (outcome) {
-          case "ok":
-            return events
-          case "silent":
-            return Stream.concat(Stream.take(events, 1), Stream.never)
-          case "breaks":
-            return Stream.merge(
-              events,
-              Stream.fromEffectDrain(
-                Effect.andThen(
-                  Effect.sleep("3 seconds"),
-                  fail("watch pod", new StreamLost({ detail: "connection cut" }))
-                )
-              )
-            )
-        }
-      })),
+      ),
+    watchPods: (query) => watched(podsEvents(query)),
     podNotices: () => Stream.never,
     exec: (request) =>
       counted.pipe(
         Effect.andThen(Ref.update(execs, (before) => [...before, request])),
         Effect.andThen(plan.exec === undefined ? echoProcess : plan.exec(request))
-      )
+      ),
+    attach: (request) => Effect.andThen(counted, plan.attach === undefined ? echoProcess : plan.attach(request)),
+    createClaim: (claim) => Ref.update(claims, (before) => [...before, claim]),
+    createLease: (lease) => store.createLease(lease),
+    updateLease: (lease) => store.updateLease(lease),
+    listLeases: (query) => store.leases(query),
+    deleteLease: ({ name }, precondition) => store.deleteLease(name, precondition)
   })
 
   const uids = (foreign: boolean) =>
@@ -318,8 +319,16 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
     deletedPods: Ref.get(deleted),
     manifests: Ref.get(manifests),
     execs: Ref.get(execs),
+    claims: Ref.get(claims),
+    leases: Effect.map(SubscriptionRef.get(state), (now) => [...now.leases.values()]),
+    pods: Effect.map(SubscriptionRef.get(state), (now) => [...now.pods.values()].map(({ pod }) => pod)),
     openStreams: Ref.get(open),
-    removePod: SubscriptionRef.update(state, (now) => ({ ...now, pods: new Map() }))
+    removePod: SubscriptionRef.update(state, (now) => ({ ...now, pods: new Map() })),
+    changePod: (name, change) =>
+      Effect.flatMap(SubscriptionRef.get(state), (now) => {
+        const uid = now.pods.get(name)?.pod.metadata.uid
+        return uid === undefined ? Effect.void : store.changePod(name, uid, change)
+      })
   }
   return { layer: Layer.succeed(Cluster, service), world }
 })

@@ -115,6 +115,9 @@ export const makeConnection = Effect.fn("FakeSsh.makeConnection")(function*(
       username: "demo",
       remoteAddress: "127.0.0.1",
       remotePort: 50_000,
+      localAddress: "127.0.0.1",
+      localPort: 2222,
+      metadata: {},
       clientVersion: "OpenSSH_9.2",
       ...identity,
       sessions: Stream.fromQueue(sessions)
