@@ -47,6 +47,9 @@ type HandlerState =
   | { readonly _tag: "Open"; readonly scope: Scope.Closeable }
   | { readonly _tag: "Disconnected" }
 
+/** Who is told of pods: nobody, the log has them. */
+const nobody = { onPod: () => Effect.void, onLeftBehind: () => Effect.void }
+
 /** A handler for one connection. Nothing is created before `onHandshakeSuccess`. */
 export const make = Effect.fn("Handler.make")(function*(
   client: ClientAddress,
@@ -77,7 +80,7 @@ export const make = Effect.fn("Handler.make")(function*(
       metadata: {}
     }
     const connection = yield* PodMode.make(config).pipe(
-      Effect.flatMap((source) => Connection.open(identity, config, source)),
+      Effect.flatMap((mode) => Connection.open(config, mode, { identity, ...nobody })),
       Scope.provide(scope),
       Effect.provideContext(context)
     )

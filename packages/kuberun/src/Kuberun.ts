@@ -5,10 +5,11 @@ import { Context, Effect, Layer, Ref, Stream } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
 import * as Connection from "./Connection.ts"
+import type { Mode } from "./ConnectionPod.ts"
 import { identityOf } from "./Identity.ts"
 import type { PodRef } from "./Pod.ts"
+import * as PodLedger from "./PodLedger.ts"
 import * as PodMode from "./PodMode.ts"
-import type { PodRequest, PodSource } from "./PodSource.ts"
 import type { SshConnection } from "./Ssh.ts"
 
 /** What is open now. */
@@ -23,9 +24,6 @@ export interface KuberunStatus {
  * closed; then its connection, which is of no use any more, is.
  */
 const farewell = "10 seconds"
-
-/** How many pods left behind are remembered, so that a cluster that refuses every deletion does not fill the memory. */
-const mostLeftBehind = 1000
 
 /** Serves SSH connections with pods. */
 export class Kuberun extends Context.Service<Kuberun, {
@@ -44,34 +42,17 @@ export class Kuberun extends Context.Service<Kuberun, {
       Kuberun,
       Effect.gen(function*() {
         const context = yield* Effect.context<Cluster>()
-        const source = yield* PodMode.make(config)
-        const open = yield* Ref.make<ReadonlyMap<string, PodRef | undefined>>(new Map())
-        const leftBehind = yield* Ref.make<ReadonlyArray<PodRef>>([])
-        const remember = (id: string, pod: PodRef | undefined) =>
-          Ref.update(open, (before) => new Map(before).set(id, pod))
-        const forget = (id: string) =>
-          Ref.update(open, (before) => new Map([...before].filter(([other]) => other !== id)))
-        const rememberLeft = (pod: PodRef) =>
-          Ref.update(leftBehind, (before) => [...before, pod].slice(-mostLeftBehind))
-
+        const mode = yield* PodMode.make(config)
+        const connections = yield* Ref.make(0)
+        const ledger = yield* PodLedger.make
         return Kuberun.of({
           handle: (connection) =>
-            remember(connection.id, undefined).pipe(
-              Effect.andThen(
-                serve(connection, config, source, {
-                  onPod: (pod) => remember(connection.id, pod),
-                  onLeftBehind: rememberLeft
-                })
-              ),
-              Effect.ensuring(forget(connection.id)),
-              Effect.provideContext(context)
-            ),
-          status: Effect.all([Ref.get(open), Ref.get(leftBehind)]).pipe(
-            Effect.map(([connections, left]) => ({
-              connections: connections.size,
-              pods: [...[...connections.values()].flatMap((pod) => pod === undefined ? [] : [pod]), ...left]
-            }))
-          )
+            Effect.acquireUseRelease(
+              Ref.update(connections, (count) => count + 1),
+              () => serve(connection, config, mode, ledger),
+              () => Ref.update(connections, (count) => count - 1)
+            ).pipe(Effect.provideContext(context)),
+          status: Effect.all({ connections: Ref.get(connections), pods: ledger.pods })
         })
       })
     )
@@ -80,13 +61,13 @@ export class Kuberun extends Context.Service<Kuberun, {
 const serve = Effect.fn("Kuberun.handle")(function*(
   connection: SshConnection,
   config: Config,
-  source: PodSource,
-  listener: Pick<PodRequest, "onPod" | "onLeftBehind">
+  mode: Mode,
+  ledger: PodLedger.PodLedger
 ) {
   yield* Effect.scoped(Effect.gen(function*() {
-    const opened = yield* Connection.open(identityOf(connection), config, source, listener)
+    const opened = yield* Connection.open(config, mode, { identity: identityOf(connection), ...ledger })
     const accept = Stream.runForEach(connection.sessions, opened.serve)
-    const podOver = opened.podOver.pipe(
+    const podOver = opened.pod.over.pipe(
       Effect.andThen(Effect.sleep(farewell)),
       Effect.andThen(Effect.timeoutOption(opened.idle, farewell))
     )

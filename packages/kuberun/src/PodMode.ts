@@ -4,8 +4,12 @@
 import { Effect, type Scope } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
-import { ownPod, type PodSource } from "./PodSource.ts"
+import { type Mode, shared } from "./ConnectionPod.ts"
+import { ownPod } from "./PodSource.ts"
 
-/** The source of pods for a configuration. What it keeps in the background, and in the cluster, ends with the scope. */
-export const make = (config: Config): Effect.Effect<PodSource, never, Cluster | Scope.Scope> =>
-  Effect.succeed(ownPod(config))
+/** The mode of a configuration. What it keeps in the background, and in the cluster, ends with the scope. */
+export const make = Effect.fn("PodMode.make")(function*(
+  config: Config
+): Effect.fn.Return<Mode, never, Cluster | Scope.Scope> {
+  return yield* Effect.succeed(shared(config, ownPod(config)))
+})

@@ -16,8 +16,8 @@ export interface PodRequest {
   readonly identity: Identity
   /** Told what the pod is doing while it starts. */
   readonly activity: SubscriptionRef.SubscriptionRef<string>
-  /** Told of a pod whose deletion is this connection's duty, before it is created. */
-  readonly onPod: (pod: PodRef) => Effect.Effect<void>
+  /** Told of a pod whose deletion is this connection's duty, before it is created; and, by the scope, when it is through. */
+  readonly onPod: (pod: PodRef) => Effect.Effect<void, never, Scope.Scope>
   /** Told, after the scope has closed, of a pod that could not be deleted, or may still appear. */
   readonly onLeftBehind: (pod: PodRef) => Effect.Effect<void>
 }

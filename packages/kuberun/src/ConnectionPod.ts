@@ -1,0 +1,61 @@
+/**
+ * The pod, or pods, behind one connection's session channels.
+ */
+import { Deferred, Effect, Scope, SubscriptionRef } from "effect"
+import { Cluster } from "./Cluster.ts"
+import type { Config } from "./Config.ts"
+import * as ExecLaunch from "./ExecLaunch.ts"
+import type { SessionPod } from "./Launch.ts"
+import type { PodRequest, PodSource } from "./PodSource.ts"
+import type { PodStartError } from "./PodStartError.ts"
+import type { RunningPod } from "./RunningPod.ts"
+
+export interface ConnectionPod {
+  /** What the next session channel gets. */
+  readonly forSession: Effect.Effect<SessionPod>
+  /** The pod that all channels share, when it is ready; never completes where each has its own. */
+  readonly running: Effect.Effect<RunningPod, PodStartError>
+  /** Completes when there is no pod (it failed to start) or no longer one (it ended from under its sessions). */
+  readonly over: Effect.Effect<void>
+}
+
+/** Whose pod, and who is told what. */
+export type ConnectionRequest = Omit<PodRequest, "activity">
+
+/** A mode: what a connection gets when it opens. Nothing is waited for; channels do. */
+export type Mode = (request: ConnectionRequest) => Effect.Effect<ConnectionPod, never, Cluster | Scope.Scope>
+
+/** What a connection's pod is doing before the cluster says so. */
+export const firstActivity = "asking for a pod"
+
+/** A mode in which all channels of a connection are execs in one pod, which is asked for at once. */
+export const shared = (config: Config, source: PodSource): Mode =>
+  Effect.fn("ConnectionPod.shared")(function*(request: ConnectionRequest) {
+    const cluster = yield* Cluster
+    const activity = yield* SubscriptionRef.make(firstActivity)
+    const started = yield* Deferred.make<RunningPod, PodStartError>()
+    // Opened before the fiber that starts the pod, so that it closes after that: no request follows on the deletion.
+    const podScope = yield* Scope.fork(yield* Effect.scope)
+    yield* source({ ...request, activity }).pipe(
+      Effect.tap(({ ref }) => Effect.annotateLogs(Effect.logInfo("pod ready"), { pod: ref.name })),
+      Effect.tapError((error) => Effect.logWarning(error.message)),
+      Deferred.into(started),
+      Scope.provide(podScope),
+      Effect.forkScoped
+    )
+    const running = Deferred.await(started)
+    const othersUseIt = config.pod.mode === "user" || config.pod.mode === "persistent"
+    const pod: SessionPod = {
+      activity,
+      launch: (program, size) =>
+        running.pipe(
+          Effect.flatMap((ready) => ExecLaunch.launch(ready, program, size, { shared: othersUseIt })),
+          Effect.provideService(Cluster, cluster)
+        )
+    }
+    return {
+      forSession: Effect.succeed(pod),
+      running,
+      over: running.pipe(Effect.flatMap(({ ended }) => ended), Effect.exit, Effect.asVoid)
+    }
+  })
