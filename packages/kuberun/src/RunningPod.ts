@@ -13,6 +13,8 @@ export interface RunningPod {
   readonly ref: PodRef
   /** The container that programs run in. */
   readonly container: string
+  /** When the pod was created, by the API server's clock in milliseconds since 1970; `undefined` where it does not say. */
+  readonly created: number | undefined
   /** Fails when the pod is no more, though its scope is still open: deleted from outside, evicted, ended. */
   readonly ended: Effect.Effect<never, PodEnded>
   /**
@@ -38,6 +40,11 @@ const endOfRunning = (pod: Pod, container: string): PodFailed | PodDeleted | und
   pod.metadata.deletionTimestamp !== undefined || pod.status?.phase === "Failed" || pod.status?.phase === "Succeeded"
     ? endOf(podReadiness(pod, container))
     : undefined
+
+const createdAt = ({ metadata }: Pod): number | undefined => {
+  const time = Date.parse(metadata.creationTimestamp ?? "")
+  return Number.isNaN(time) ? undefined : time
+}
 
 /**
  * Waits until this pod, with this identity, is ready, and follows it as long as the scope is open. How long that may
@@ -92,7 +99,7 @@ export const follow = Effect.fn("RunningPod.follow")(function*(
     const fault = event._tag === "Present" ? notRunning(event.pod, container) : undefined
     if (fault !== undefined) return yield* new PodEnded({ pod: ref.name, reason: new PodFailed(fault) })
   })
-  return { ref, container, ended: Deferred.await(ended), check } satisfies RunningPod
+  return { ref, container, created: createdAt(pod), ended: Deferred.await(ended), check } satisfies RunningPod
 })
 
 /** Bounds a start, and says what the pod was doing when its time was over. */

@@ -77,12 +77,15 @@ export const execSentence = (error: ClusterError): string =>
 
 const missingExecutable = /executable file.*not found|no such file or directory/i
 
+/** Whether the container runtime's refusal says that the image does not have the program. */
+export const isMissingExecutable = (detail: string): boolean => missingExecutable.test(detail)
+
 /** The cluster has no way to tell the program that its input has ended. */
 export const inputSentence = (error: ClusterError): string =>
   `Your program cannot be told that its input has ended: ${clause(error.reason.detail)}.`
 
 /** The container runtime did not start the program `command`. */
 export const notStartedSentence = (command: ReadonlyArray<string>, detail: string): string =>
-  missingExecutable.test(detail)
+  isMissingExecutable(detail)
     ? `The image of your pod has no ${printable(command[0] ?? "program")}, which this session needs.`
     : `Your program could not be run: ${clause(detail)}.`

@@ -119,11 +119,12 @@ describe("a pod's manifest", () => {
       assert.strictEqual(metadata.name, "kuberun-x")
       assert.strictEqual(metadata.namespace, "guests")
       assert.deepStrictEqual(Object.keys(metadata.labels ?? {}), [
-        "app.kubernetes.io/managed-by",
-        "app.kubernetes.io/instance",
         "containerssh_connection_id",
         "containerssh_ip",
-        "containerssh_username"
+        "containerssh_username",
+        "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/instance",
+        "kuberun.dev/mode"
       ])
       for (const value of Object.values(metadata.labels ?? {})) assert.isTrue(isValid(value), value)
       assert.deepStrictEqual(metadata.annotations, {
