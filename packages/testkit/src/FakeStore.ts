@@ -2,7 +2,7 @@
  * The objects of a cluster in memory, with what makes writes of several replicas safe in Kubernetes: identities,
  * versions, and preconditions on both.
  */
-import { Effect, Option, SubscriptionRef } from "effect"
+import { Clock, Effect, Option, SubscriptionRef } from "effect"
 import {
   AlreadyExists,
   ClusterError,
@@ -61,6 +61,12 @@ const conflict = (operation: string) =>
 const taken = (operation: string, name: string) =>
   fail(operation, new AlreadyExists({ detail: `"${name}" already exists` }))
 
+/** `metav1.Time`: whole seconds. */
+const creationTimestamp = Effect.map(
+  Clock.currentTimeMillis,
+  (now) => new Date(now).toISOString().replace(/\.\d+Z$/, "Z")
+)
+
 /** A change of the state with an answer, or a refusal. */
 type Step<A> = (now: StoreState, version: number) => Effect.Effect<readonly [A, StoreState], ClusterError>
 
@@ -89,16 +95,18 @@ export const make = Effect.gen(function*() {
   return {
     state,
     createPod: (manifest: PodManifest, foreign: boolean) =>
-      write<Pod>((now, version) => {
-        const { name } = manifest.metadata
-        if (now.pods.has(name)) return taken("create pod", name)
-        const pod: Pod = versioned({
-          metadata: { ...manifest.metadata, uid: `uid-${version}` },
-          spec: manifest.spec,
-          status: { phase: "Pending", conditions: [{ type: "PodScheduled", status: "True" }] }
-        }, version)
-        return Effect.succeed([pod, withPod(now, name, { pod, foreign })])
-      }),
+      write<Pod>((now, version) =>
+        Effect.flatMap(creationTimestamp, (created) => {
+          const { name } = manifest.metadata
+          if (now.pods.has(name)) return taken("create pod", name)
+          const pod: Pod = versioned({
+            metadata: { ...manifest.metadata, uid: `uid-${version}`, creationTimestamp: created },
+            spec: manifest.spec,
+            status: { phase: "Pending", conditions: [{ type: "PodScheduled", status: "True" }] }
+          }, version)
+          return Effect.succeed([pod, withPod(now, name, { pod, foreign })])
+        })
+      ),
     readPod: (name: string) =>
       SubscriptionRef.get(state).pipe(
         Effect.flatMap((now) => stored("read pod", now, name)),
