@@ -1,7 +1,7 @@
 /**
  * SSH connections and session channels in memory, for tests under TestClock.
  */
-import { type Cause, Deferred, Effect, Queue, Ref, Sink, Stream } from "effect"
+import { type Cause, Deferred, Effect, Option, Queue, Ref, Sink, Stream } from "effect"
 import {
   ChannelClosed,
   type ExitStatus,
@@ -19,7 +19,7 @@ export type ClientRequest = WithoutReply<SessionRequest>
 /** The client's end of a session channel. */
 export interface FakeClient {
   readonly channel: SessionChannel
-  /** Sends a request and waits for its answer. */
+  /** Sends a request and waits for its answer; false where the channel is closed before it comes. */
   readonly request: (request: ClientRequest) => Effect.Effect<boolean>
   /** Sends bytes for stdin; waits while the server does not read. */
   readonly send: (bytes: Uint8Array) => Effect.Effect<void>
@@ -80,7 +80,11 @@ export const makeClient = Effect.fn("FakeSsh.makeClient")(function*(read: Effect
     const answer = yield* Deferred.make<boolean>()
     const reply = (success: boolean) => Effect.asVoid(Deferred.succeed(answer, success))
     yield* Queue.offer(requests, { ...asked, reply })
-    return yield* Deferred.await(answer)
+    const unanswered = Effect.flatMap(
+      Deferred.poll(answer),
+      Option.match({ onNone: () => Effect.succeed(false), onSome: (given) => given })
+    )
+    return yield* Effect.raceFirst(Deferred.await(answer), Effect.andThen(Deferred.await(closed), unanswered))
   })
   return {
     channel,

@@ -1,4 +1,6 @@
+export * as Arbitraries from "./Arbitraries.ts"
 export * as FakeCluster from "./FakeCluster.ts"
+export * as FakeHandler from "./FakeHandler.ts"
 export * as FakeSsh from "./FakeSsh.ts"
 export * as Process from "./Process.ts"
 export * as Time from "./Time.ts"
