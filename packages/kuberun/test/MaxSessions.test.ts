@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FakeSsh, Time } from "@kuberun/testkit"
+import { type FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Schema } from "effect"
 import { maxSessions } from "../src/MaxSessions.ts"
 import { behind, exec, failure, statuses } from "./PolicyDriver.ts"
