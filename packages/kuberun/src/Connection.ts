@@ -36,7 +36,7 @@ export const open = Effect.fn("Connection.open")(function*(
   return {
     serve: (channel) =>
       pod.forSession.pipe(
-        Effect.flatMap((sessionPod) => Session.serve(channel, sessionPod, config.pod)),
+        Effect.flatMap((sessionPod) => Session.serve(channel, sessionPod, config.pod, identity)),
         Effect.annotateLogs({ ...annotations, channel: channel.id }),
         (serving) => FiberSet.run(sessions, serving)
       ),

@@ -49,7 +49,7 @@ export const shared = (config: Config, source: PodSource): Mode =>
       activity,
       launch: (program, size) =>
         running.pipe(
-          Effect.flatMap((ready) => ExecLaunch.launch(ready, program, size, { shared: othersUseIt })),
+          Effect.flatMap((ready) => ExecLaunch.launch(ready, program, size, { config, shared: othersUseIt, podScope })),
           Effect.provideService(Cluster, cluster)
         )
     }

@@ -11,6 +11,10 @@ import type { TerminalModes } from "./Ssh.ts"
 export interface ProgramLaunch {
   /** The argument vector of the user's own program. */
   readonly command: readonly [string, ...Array<string>]
+  /** The same for an image that has no `sh`, or the sentence that says why that cannot be. */
+  readonly withoutShell: readonly [string, ...Array<string>] | { readonly refusal: string }
+  /** The user's shell, for SHELL where the image has it. */
+  readonly shell: string | undefined
   /** Variables beside those of the container, in the order in which they are set. */
   readonly environment: ReadonlyArray<readonly [name: string, value: string]>
   readonly terminal: {

@@ -1,14 +1,13 @@
 /**
- * From the requests on a session channel to the argument vector of an exec. Pure.
+ * From the requests on a session channel to the program that they ask for. Pure.
  *
- * An exec in Kubernetes has an argument vector and nothing else: no environment, no terminal type, no terminal modes.
- * Where there is something to set, a small `sh` program sets it and then becomes the user's program by `exec`, so that
- * no process stays in between.
+ * A program starts in the container's working folder, where the image's author wants it, and not in a home folder as
+ * sshd has it: the user of the SSH connection is none of the image's and has none there.
  */
 import type { PodConfig } from "./Config.ts"
 import type { ProgramLaunch } from "./Launch.ts"
+import { shell } from "./ProgramPrologue.ts"
 import { printable } from "./Sentences.ts"
-import { sttySettings } from "./TerminalModes.ts"
 
 /** A request that starts a program (RFC 4254 §6.5). */
 export type ProgramRequest =
@@ -27,8 +26,6 @@ export type Program =
   | { readonly _tag: "Run"; readonly launch: ProgramLaunch }
   | Refusal
 
-const shell = "/bin/sh"
-
 /**
  * Variables that shells hold as integers of their own. bash takes what is exported under such a name for arithmetic,
  * which can run commands and whose faults end the shell; no program needs one from outside.
@@ -43,20 +40,35 @@ export const isEnvironmentName = (name: string): boolean =>
   /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !shellIntegers.has(name)
 
 /**
- * Its arguments: all terminal settings, the portable ones among them (for an `stty` that does not know them all and so
- * would set none), for each variable `NAME=value`, then `--` and the program. Nothing of the user's is ever part of the
- * script's text, so that nothing needs quoting; `command` keeps a name that the shell holds read-only from ending it.
+ * Shells that read a user's profile when they are called with `-l`, by the names of their files. sshd has them do so by
+ * a dash in front of their name, which an exec cannot give them.
  */
-const prologue = [
-  "set -f",
-  "[ -z \"$1\" ] || stty $1 2>/dev/null || stty $2 2>/dev/null",
-  "shift 2",
-  "while [ \"$1\" != -- ]; do command export \"$1\" 2>/dev/null; shift; done",
-  "shift",
-  "exec \"$@\""
-].join("\n")
+const loginShells: ReadonlySet<string> = new Set(["ash", "bash", "dash", "fish", "ksh", "mksh", "sh", "zsh"])
 
-type Requested = { readonly _tag: "Run"; readonly command: ProgramLaunch["command"] } | Refusal
+/** The configured shell where it is one that is known, and nothing but that: more words are the administrator's own way. */
+const loginShell = ([file, ...rest]: PodConfig["shellCommand"]): string | undefined =>
+  file !== undefined && rest.length === 0 && loginShells.has(file.slice(file.lastIndexOf("/") + 1)) ? file : undefined
+
+/** What a shell would not take as it stands: quotes, expansions, operators, comments, control characters. */
+const shellCharacters = /[^\w@%+=:,./ \t-]/u
+
+/**
+ * A command without a shell to read it: its words, if blanks are all that is special in it. The runtime finds a first
+ * word without a slash in the container's PATH.
+ */
+const words = (command: string): ProgramLaunch["withoutShell"] => {
+  const [first, ...rest] = command.split(/[ \t]+/).filter((word) => word !== "")
+  return first === undefined || first.includes("=") || shellCharacters.test(command)
+    ? {
+      refusal:
+        "the image of your pod has no shell; name a program by its path, with plain words: no quotes, variables or pipes"
+    }
+    : [first, ...rest]
+}
+
+type Requested =
+  | { readonly _tag: "Run"; readonly command: ProgramLaunch["command"]; readonly plain?: ProgramLaunch["withoutShell"] }
+  | Refusal
 
 interface Refusal {
   readonly _tag: "Refuse"
@@ -69,11 +81,11 @@ const requested = (request: ProgramRequest, config: PodConfig): Requested => {
       const [first, ...rest] = config.shellCommand
       return first === undefined
         ? { _tag: "Refuse", detail: "Shells are switched off here: name a program to run." }
-        : { _tag: "Run", command: [first, ...rest] }
+        : { _tag: "Run", command: loginShell(config.shellCommand) === undefined ? [first, ...rest] : [first, "-l"] }
     }
     case "Exec":
       // As sshd does it: the user's shell reads the command, whatever it is, also an empty one.
-      return { _tag: "Run", command: [shell, "-c", request.command] }
+      return { _tag: "Run", command: [shell, "-c", request.command], plain: words(request.command) }
     case "Subsystem": {
       const executable = Object.hasOwn(config.subsystems, request.name) ? config.subsystems[request.name] : undefined
       return executable === undefined
@@ -92,15 +104,14 @@ export const program = (request: ProgramRequest, context: ProgramContext, config
   // An argument ends at its first NUL: what a client sends with one would not arrive whole, or not start at all.
   return texts.some((text) => text.includes("\0"))
     ? { _tag: "Refuse", detail: "A program's arguments and environment cannot hold a NUL character." }
-    : { _tag: "Run", launch: { command: asked.command, environment, terminal: context.terminal } }
-}
-
-/** The argument vector of an exec that sets the program up and becomes it. */
-export const withPrologue = ({ command, environment, terminal }: ProgramLaunch): ProgramLaunch["command"] => {
-  const variables = environment.map(([name, value]) => `${name}=${value}`)
-  if (terminal !== undefined && terminal.term !== "") variables.push(`TERM=${terminal.term}`)
-  const settings = sttySettings(terminal?.modes ?? new Map())
-  return variables.length === 0 && settings.all === ""
-    ? command
-    : [shell, "-c", prologue, shell, settings.all, settings.portable, ...variables, "--", ...command]
+    : {
+      _tag: "Run",
+      launch: {
+        command: asked.command,
+        withoutShell: asked.plain ?? asked.command,
+        shell: loginShell(config.shellCommand),
+        environment,
+        terminal: context.terminal
+      }
+    }
 }

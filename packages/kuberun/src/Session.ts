@@ -4,9 +4,11 @@
 import { Effect, FiberSet, Queue, Stream } from "effect"
 import type { PodConfig } from "./Config.ts"
 import * as Environment from "./Environment.ts"
+import type { Identity } from "./Identity.ts"
 import type { SessionPod } from "./Launch.ts"
 import type { TerminalSize } from "./Output.ts"
 import { program } from "./Program.ts"
+import * as ProgramSignals from "./ProgramSignals.ts"
 import { runProgram, say } from "./SessionProgram.ts"
 import type { SessionChannel, SessionRequest, TerminalModes } from "./Ssh.ts"
 
@@ -20,19 +22,21 @@ interface SessionState {
 const initial: SessionState = { terminal: undefined, size: { columns: 0, rows: 0 }, started: false }
 
 /**
- * Serves the channel until it is closed. Every request is answered in its turn, at once; the program itself waits for
- * the pod. What goes wrong with it is told to its user; only a defect of ours ends this effect otherwise.
+ * Serves the channel until it is closed. Every request is answered in its turn, at once, but signals; the program itself
+ * waits for the pod. What goes wrong with it is told to its user; only a defect of ours ends this effect otherwise.
  */
 export const serve = Effect.fn("Session.serve")(function*(
   channel: SessionChannel,
   pod: SessionPod,
-  config: PodConfig
+  config: PodConfig,
+  identity: Identity
 ): Effect.fn.Return<void> {
   yield* Effect.scoped(Effect.gen(function*() {
     // Only the newest size matters: a client that resizes faster than the cluster takes it skips the ones between.
     const sizes = yield* Queue.sliding<TerminalSize>(1)
     const programs = yield* FiberSet.make<void, never>()
     const environment = Environment.make()
+    const signals = yield* ProgramSignals.make
 
     const onRequest = Effect.fnUntraced(function*(state: SessionState, request: SessionRequest) {
       const refuse = Effect.as(request.reply(false), state)
@@ -52,7 +56,10 @@ export const serve = Effect.fn("Session.serve")(function*(
         case "Exec":
         case "Subsystem": {
           if (state.started) return yield* refuse
-          const context = { environment: environment.variables, terminal: state.terminal }
+          const context = {
+            environment: new Map([...environment.variables, ...Environment.ofConnection(identity, config)]),
+            terminal: state.terminal
+          }
           const asked = program(request, context, config)
           if (asked._tag === "Refuse") {
             yield* say(channel, asked.detail, state.terminal !== undefined)
@@ -61,13 +68,14 @@ export const serve = Effect.fn("Session.serve")(function*(
           const next = yield* accept({ ...state, started: true })
           yield* FiberSet.run(
             programs,
-            runProgram(channel, pod, { program: asked.launch, size: state.size, sizes })
+            runProgram(channel, pod, { program: asked.launch, size: state.size, sizes, signals })
           )
           return next
         }
-        // As in kuberun v0.9.3, signals are not delivered: an exec in Kubernetes has no way for them.
         case "Signal":
         case "Break":
+          // Answered when it is known what became of it, and later requests need not wait for that.
+          return yield* (state.started ? Effect.as(signals.ask(request), state) : refuse)
         case "Unknown":
           return yield* refuse
       }

@@ -6,6 +6,7 @@ import type { ClusterError, ExecExit } from "./Cluster.ts"
 import type { LaunchedProgram, ProgramLaunch, SessionPod } from "./Launch.ts"
 import { stderr, type TerminalSize } from "./Output.ts"
 import type { PodEnded, PodStartError } from "./PodStartError.ts"
+import type { ProgramSignals } from "./ProgramSignals.ts"
 import { withProgress } from "./Progress.ts"
 import { execSentence, inputSentence, notStartedSentence, podSentence, printable } from "./Sentences.ts"
 import type { ChannelClosed, ExitStatus, SessionChannel } from "./Ssh.ts"
@@ -17,6 +18,8 @@ export interface SessionProgram {
   readonly size: TerminalSize
   /** Newer sizes. */
   readonly sizes: Queue.Dequeue<TerminalSize>
+  /** What the client signals. */
+  readonly signals: ProgramSignals
 }
 
 /** The status where there is no program's own: nothing ran, or how it ended is not known. ssh(1) uses it likewise. */
@@ -38,9 +41,10 @@ export const say = (channel: SessionChannel, sentence: string, terminal: boolean
 /** Pumps the program's bytes and answers how it ended, after its last byte was taken by the client. */
 const pump = Effect.fnUntraced(function*(
   channel: SessionChannel,
-  { process }: LaunchedProgram,
-  sizes: SessionProgram["sizes"]
+  launched: LaunchedProgram,
+  { signals, sizes }: SessionProgram
 ) {
+  const { process } = launched
   const input = Stream.run(channel.stdin, process.stdin).pipe(
     Effect.catch((error) =>
       error.reason._tag === "Unsupported"
@@ -51,9 +55,18 @@ const pump = Effect.fnUntraced(function*(
   const resizes = Stream.runForEach(Stream.fromQueue(sizes), process.resize).pipe(
     Effect.catch((error) => Effect.logDebug(error.message))
   )
-  // Output and exit make the program's end; its input and its terminal only accompany it.
+  const ended = process.exit.pipe(
+    Effect.flatMap((exit) =>
+      Effect.map(
+        exit._tag === "Exited" ? signals.exitStatus(exit.code) : Effect.succeed(failure),
+        (status) => ({ exit, status })
+      )
+    )
+  )
+  // Output and exit make the program's end; its input, its terminal and its signals only accompany it.
   return yield* Effect.raceAllFirst([
-    Effect.andThen(Stream.run(process.output, channel.output), process.exit),
+    Effect.andThen(Stream.run(process.output, channel.output), ended),
+    signals.deliverTo(launched),
     Effect.andThen(input, Effect.never),
     Effect.andThen(resizes, Effect.never)
   ])
@@ -68,8 +81,8 @@ const run = Effect.fnUntraced(function*(channel: SessionChannel, pod: SessionPod
     ? launch
     : withProgress(launch, channel, pod.activity, asked.size.columns))
   yield* Effect.logDebug("program started")
-  return yield* pump(channel, launched, asked.sizes).pipe(
-    Effect.tap((exit) => mayBeThePods(exit) ? launched.check : Effect.void),
+  return yield* pump(channel, launched, asked).pipe(
+    Effect.tap(({ exit }) => mayBeThePods(exit) ? launched.check : Effect.void),
     Effect.catchTag("ClusterError", (error) => Effect.andThen(launched.check, Effect.fail(error))),
     Effect.raceFirst(launched.ended)
   )
@@ -92,13 +105,13 @@ export const runProgram = (
   const { command, terminal } = asked.program
   const told = (sentence: string, status: ExitStatus) =>
     Effect.as(say(channel, sentence, terminal !== undefined), status)
-  return Effect.scoped(run(channel, pod, asked)).pipe(
-    Effect.flatMap((exit) =>
+  return run(channel, pod, asked).pipe(
+    Effect.flatMap(({ exit, status }) =>
       exit._tag === "Exited"
-        ? Effect.succeed<ExitStatus>(exit)
+        ? Effect.succeed(status)
         : Effect.andThen(
           Effect.logWarning(`the program was not started: ${printable(exit.detail)}`),
-          told(notStartedSentence(command, exit.detail), failure)
+          told(notStartedSentence(command, exit.detail), status)
         )
     ),
     Effect.tapError((error: ClusterError | PodStartError | PodEnded | ChannelClosed) =>
@@ -111,6 +124,8 @@ export const runProgram = (
       ChannelClosed: () => Effect.succeed(failure)
     }),
     Effect.tap((status) => Effect.logDebug("program ended").pipe(Effect.annotateLogs({ status }))),
-    Effect.flatMap(channel.exit)
+    Effect.flatMap((status) => Effect.andThen(asked.signals.end, channel.exit(status))),
+    // Behind the exit: what the program left behind is ended then, and its user does not wait for that.
+    Effect.scoped
   )
 }

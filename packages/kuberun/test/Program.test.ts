@@ -6,7 +6,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, wri
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
-import { isEnvironmentName, program, type ProgramContext, type ProgramRequest, withPrologue } from "../src/Program.ts"
+import { reader } from "../src/Announcement.ts"
+import { isEnvironmentName, program, type ProgramContext, type ProgramRequest } from "../src/Program.ts"
+import { withPrologue } from "../src/ProgramPrologue.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "kuberun-program-"))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -26,10 +28,10 @@ const context = (environment: Iterable<readonly [string, string]> = []): Program
   terminal: undefined
 })
 
-const commandFor = (request: ProgramRequest, channel: ProgramContext, config: PodConfig = pod) => {
+const commandFor = (request: ProgramRequest, channel: ProgramContext, config: PodConfig = pod, word?: string) => {
   const asked = program(request, channel, config)
   assert.strictEqual(asked._tag, "Run", JSON.stringify(asked))
-  return asked._tag === "Run" ? withPrologue(asked.launch) : ([""] as const)
+  return asked._tag === "Run" ? withPrologue(asked.launch, word) : ([""] as const)
 }
 
 /** Runs the argument vector on this machine, as the container runtime would; `sh` in the place of its /bin/sh. */
@@ -173,6 +175,55 @@ describe("a program's argument vector", () => {
   )
 
   for (const { name: shell, sh } of shells) {
+    it.effect.prop(
+      `brings any bytes into its environment, and announces itself before all it writes, under ${shell}`,
+      {
+        name: Schema.String.check(Schema.isPattern(/^[a-z_][A-Za-z0-9_]{0,12}$/)),
+        bytes: Schema.Uint8Array,
+        argument: Schema.Uint8Array
+      },
+      ({ argument, bytes, name }) =>
+        Effect.sync(() => {
+          const decoder = new TextDecoder()
+          const text = asSent([decoder.decode(bytes)])
+          const command = asSent([decoder.decode(argument)])
+          const argv = commandFor(
+            { _tag: "Exec", command: `printf 'out' >&2; exec env -0\n${command}` },
+            context([[`x${name}`, text]]),
+            pod,
+            "word"
+          )
+          const { pid, status, stderr, stdout } = runs(argv, sh)
+          assert.strictEqual(environmentOf(stdout).get(`x${name}`), text)
+          const reading = reader("word")(Buffer.from(stderr))
+          assert.strictEqual(reading._tag, "Found")
+          if (reading._tag !== "Found" || reading.announcement._tag !== "Running") return
+          assert.strictEqual(reading.announcement.leader.pid, pid)
+          assert.match(reading.announcement.leader.started ?? "", /^[0-9]+$/)
+          assert.strictEqual(Buffer.from(reading.rest).toString(), "out")
+          assert.strictEqual(status, 0)
+        }),
+      { arbitrary: { runs: 300 } }
+    )
+
+    it(`announces a program that the image does not have, under ${shell}`, () => {
+      for (const file of ["/nowhere/at-all", "no-such-program"]) {
+        const config = { ...pod, subsystems: { sftp: file } }
+        const { status, stderr, stdout } = runs(
+          commandFor({ _tag: "Subsystem", name: "sftp" }, context(), config, "w"),
+          sh
+        )
+        assert.deepStrictEqual({ status, stdout }, { status: 127, stdout: "" })
+        assert.deepStrictEqual(reader("w")(Buffer.from(stderr)), {
+          _tag: "Found",
+          announcement: { _tag: "Missing" },
+          rest: new Uint8Array()
+        })
+      }
+    })
+  }
+
+  for (const { name: shell, sh } of shells) {
     it(`starts its program whatever variable a client names, under ${shell}`, () => {
       const evaluated = join(directory, `evaluated-by-${shell}`)
       for (const name of delicate.filter(isEnvironmentName)) {
@@ -224,6 +275,36 @@ describe("a program's argument vector", () => {
       environmentOf(runs(commandFor({ _tag: "Shell" }, untyped)).stdout).get("TERM"),
       "dumb"
     )
+  })
+
+  it("is a login shell where the configured shell is a known one and nothing but that, and SHELL is that", () => {
+    const of = (shellCommand: ReadonlyArray<string>) => {
+      const asked = program({ _tag: "Shell" }, context(), { ...pod, shellCommand })
+      return asked._tag === "Run" ? { command: asked.launch.command, shell: asked.launch.shell } : asked
+    }
+    assert.deepStrictEqual(of(["/bin/bash"]), { command: ["/bin/bash", "-l"], shell: "/bin/bash" })
+    assert.deepStrictEqual(of(["/bin/bash", "--norc"]), { command: ["/bin/bash", "--norc"], shell: undefined })
+    assert.deepStrictEqual(of(["/opt/menu"]), { command: ["/opt/menu"], shell: undefined })
+    const shellOf = (shell: string) =>
+      environmentOf(
+        runs(commandFor({ _tag: "Exec", command: "exec env -0" }, context(), { ...pod, shellCommand: [shell] }, "w"))
+          .stdout
+      ).get("SHELL")
+    assert.strictEqual(shellOf("/bin/sh"), "/bin/sh")
+    assert.isUndefined(shellOf("/nowhere/bash"))
+  })
+
+  it("has a form without a shell where the command is nothing but words", () => {
+    const plain = (command: string) => {
+      const asked = program({ _tag: "Exec", command }, context(), pod)
+      return asked._tag === "Run" && !("refusal" in asked.launch.withoutShell) ? asked.launch.withoutShell : undefined
+    }
+    assert.deepStrictEqual(plain("  /bin/ls  -l\t/tmp/a,b@c:d%e+f=g "), ["/bin/ls", "-l", "/tmp/a,b@c:d%e+f=g"])
+    for (const character of "'\"\\$`|&;<>()*?[]{}~#!\n\r\u0001^") {
+      assert.isUndefined(plain(`/bin/ls a${character}b`), JSON.stringify(character))
+    }
+    assert.isUndefined(plain(""))
+    assert.isUndefined(plain("A=b /bin/ls"))
   })
 
   it("is the program's alone where there is nothing to set", () => {

@@ -21,7 +21,7 @@ describe("a session channel", () => {
     Effect.gen(function*() {
       for (
         const [request, program] of [
-          [{ _tag: "Shell" }, ["/bin/bash"]],
+          [{ _tag: "Shell" }, ["/bin/bash", "-l"]],
           [{ _tag: "Exec", command: "a; b | c > d" }, ["/bin/sh", "-c", "a; b | c > d"]],
           [{ _tag: "Subsystem", name: "sftp" }, ["/usr/lib/openssh/sftp-server"]]
         ] as const
@@ -36,13 +36,29 @@ describe("a session channel", () => {
       }
     }))
 
-  it.effect("runs the argument vector alone where there is nothing to set", () =>
+  it.effect("tells the program of its connection as sshd does, and what its user's authenticator said", () =>
     Effect.gen(function*() {
-      const { client, world } = yield* connect()
+      const { client, world } = yield* connect({}, {
+        config: { pod: { exposeAuthMetadataAsEnv: { team: "TEAM", gone: "GONE", odd: "not a name" } } },
+        identity: { metadata: { team: "a b", odd: "x", more: "y" }, remoteAddress: "2001:db8::1", remotePort: 7 }
+      })
+      assert.isTrue(yield* client.request({ _tag: "Environment", name: "TEAM", value: "mine" }))
+      for (const name of ["SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "SSH_AUTH_SOCK", "KUBERUN_X"]) {
+        assert.isFalse(yield* client.request({ _tag: "Environment", name, value: "1.2.3.4 5 6" }), name)
+      }
+      assert.isTrue(yield* client.request({ _tag: "Environment", name: "SSH_ORIGINAL_COMMAND", value: "ls" }))
       yield* client.request({ _tag: "Exec", command: "" })
       yield* settled
-      assert.deepStrictEqual((yield* world.execs)[0]?.command, ["/bin/sh", "-c", ""])
-      assert.isUndefined((yield* world.execs)[0]?.terminal)
+      const [exec] = yield* world.execs
+      const command = exec?.command ?? []
+      assert.deepStrictEqual(command.slice(-3), ["/bin/sh", "-c", ""])
+      assert.isUndefined(exec?.terminal)
+      assert.deepStrictEqual(command.slice(11, -4), [
+        "TEAM=a b",
+        "SSH_ORIGINAL_COMMAND=ls",
+        "SSH_CLIENT=2001:db8::1 7 2222",
+        "SSH_CONNECTION=2001:db8::1 7 127.0.0.1 2222"
+      ])
     }))
 
   it.effect("refuses variables that no shell can hold, and variables after the start", () =>
@@ -72,8 +88,7 @@ describe("a session channel", () => {
       assert.isTrue(yield* client.request({ _tag: "Exec", command: "cat" }))
       assert.isFalse(yield* client.request({ _tag: "Shell" }))
       assert.isFalse(yield* client.request({ _tag: "Exec", command: "cat" }))
-      assert.isFalse(yield* client.request({ _tag: "Unknown", type: "break" }))
-      assert.isFalse(yield* client.request({ _tag: "Signal", name: "TERM" }))
+      assert.isFalse(yield* client.request({ _tag: "Unknown", type: "x11-req" }))
       yield* settled
       assert.lengthOf(yield* world.execs, 1)
     }))

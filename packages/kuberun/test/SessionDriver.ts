@@ -14,10 +14,11 @@ export const terminal = { _tag: "Terminal", term: "xterm", size: size(80, 24), m
 export const connect = Effect.fn(function*(plan: Partial<FakeCluster.FakeClusterPlan> = {}, options: {
   readonly config?: unknown
   readonly read?: Effect.Effect<void>
+  readonly identity?: Parameters<typeof FakeSsh.makeConnection>[0]
 } = {}) {
   const settings: Config = yield* Effect.orDie(decodeConfig(options.config ?? {}))
   const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, ...plan })
-  const connection = yield* FakeSsh.makeConnection()
+  const connection = yield* FakeSsh.makeConnection(options.identity)
   const client = yield* FakeSsh.makeClient(options.read)
   const fiber = yield* Kuberun.use((kuberun) => kuberun.handle(connection.connection)).pipe(
     Effect.provide(Kuberun.layer(settings)),

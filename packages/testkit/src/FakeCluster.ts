@@ -21,6 +21,7 @@ import {
   StreamLost,
   Unreachable
 } from "kuberun"
+import * as FakeProgram from "./FakeProgram.ts"
 import * as FakeStore from "./FakeStore.ts"
 
 /**
@@ -54,8 +55,10 @@ export interface FakeClusterPlan {
   readonly createMillis?: number | undefined
   /** Somebody deletes the pod so long after its creation, and makes another of the same name. */
   readonly replacedAfterMillis?: number | undefined
-  /** How one program behaves. Left out: it echoes its stdin and ends with 0. */
+  /** How one program behaves behind its announcement. Left out: it echoes its stdin and ends with 0. */
   readonly exec?: ((request: ExecRequest) => Effect.Effect<ExecProcess, ClusterError, Scope.Scope>) | undefined
+  /** How a helper that signals or ends a program behaves. Left out: it does that, and ends with 0. */
+  readonly helper?: ((request: ExecRequest) => Effect.Effect<ExecProcess, ClusterError, Scope.Scope>) | undefined
   /** How a container's first process behaves. Left out: as `exec` does by default. */
   readonly attach?: ((request: AttachRequest) => Effect.Effect<ExecProcess, ClusterError, Scope.Scope>) | undefined
 }
@@ -71,7 +74,10 @@ export interface FakeClusterWorld {
   /** Pods of the same name that somebody else made, and that exist. */
   readonly foreignPods: Effect.Effect<ReadonlyArray<string>>
   readonly manifests: Effect.Effect<ReadonlyArray<PodManifest>>
+  /** The users' programs. */
   readonly execs: Effect.Effect<ReadonlyArray<ExecRequest>>
+  /** Those that signal and end programs. */
+  readonly helpers: Effect.Effect<ReadonlyArray<ExecRequest>>
   readonly claims: Effect.Effect<ReadonlyArray<ClaimManifest>>
   readonly leases: Effect.Effect<ReadonlyArray<Lease>>
   /** Every pod that exists, as the API would tell it. */
@@ -135,6 +141,7 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
   const deleted = yield* Ref.make<ReadonlyArray<string>>([])
   const manifests = yield* Ref.make<ReadonlyArray<PodManifest>>([])
   const execs = yield* Ref.make<ReadonlyArray<ExecRequest>>([])
+  const helpers = yield* Ref.make<ReadonlyArray<ExecRequest>>([])
   const claims = yield* Ref.make<ReadonlyArray<ClaimManifest>>([])
   const open = yield* Ref.make(0)
   const worldScope = yield* Effect.scope
@@ -294,11 +301,14 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
       ),
     watchPods: (query) => watched(podsEvents(query)),
     podNotices: () => Stream.never,
-    exec: (request) =>
-      counted.pipe(
-        Effect.andThen(Ref.update(execs, (before) => [...before, request])),
-        Effect.andThen(plan.exec === undefined ? echoProcess : plan.exec(request))
-      ),
+    exec: Effect.fnUntraced(function*(request) {
+      yield* counted
+      const helps = FakeProgram.isHelper(request)
+      yield* Ref.update(helps ? helpers : execs, (before) => [...before, request])
+      return helps
+        ? yield* (plan.helper === undefined ? FakeProgram.helperProcess : plan.helper(request))
+        : FakeProgram.announced(request, yield* (plan.exec === undefined ? echoProcess : plan.exec(request)))
+    }),
     attach: (request) => Effect.andThen(counted, plan.attach === undefined ? echoProcess : plan.attach(request)),
     createClaim: (claim) => Ref.update(claims, (before) => [...before, claim]),
     createLease: (lease) => store.createLease(lease),
@@ -319,6 +329,7 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
     deletedPods: Ref.get(deleted),
     manifests: Ref.get(manifests),
     execs: Ref.get(execs),
+    helpers: Ref.get(helpers),
     claims: Ref.get(claims),
     leases: Effect.map(SubscriptionRef.get(state), (now) => [...now.leases.values()]),
     pods: Effect.map(SubscriptionRef.get(state), (now) => [...now.pods.values()].map(({ pod }) => pod)),
