@@ -3,8 +3,7 @@
  */
 import { Effect, Stream } from "effect"
 import { acceptEnvironment, localeVariables } from "./AcceptEnvironment.ts"
-import { compose, mapChannels, type Policy, startsProgram } from "./Policy.ts"
-import { say } from "./SessionProgram.ts"
+import { compose, deny, mapChannels, type Policy, startsProgram, watch } from "./Policy.ts"
 import type { SessionRequest } from "./Ssh.ts"
 
 /** Where the forced command finds what was asked for. */
@@ -43,10 +42,11 @@ export const forceCommand = (command: string, options: ForceCommandOptions = {})
 
   const forced = mapChannels((channel) =>
     Effect.sync(() => {
-      let terminal = false
+      const seen = watch(channel)
       const force = (request: SessionRequest): Stream.Stream<SessionRequest> => {
-        if (request._tag === "Terminal") terminal = true
-        if (request._tag === "Environment" && request.name === originalCommand) return answered(request, false)
+        if (request._tag === "Environment" && request.name === originalCommand) {
+          return Stream.fromEffectDrain(request.reply(false))
+        }
         if (!startsProgram(request)) return Stream.make(request)
         const exec: SessionRequest = { _tag: "Exec", command, reply: request.reply }
         const original = asked(request, subsystems)
@@ -58,19 +58,16 @@ export const forceCommand = (command: string, options: ForceCommandOptions = {})
           value: original,
           reply: (success) => Effect.sync(() => told = success)
         }
-        const untold = say(channel, "What you asked for cannot be told to the command that runs here.", terminal)
+        const untold = deny(seen, request, "What you asked for cannot be told to the command that runs here.")
         // The answer to the first is there when the second is pulled. A command that does not see what was asked for
         // would take it for a shell.
         return Stream.concat(
           Stream.make(variable),
-          Stream.suspend(() => told ? Stream.make(exec) : Stream.unwrap(Effect.as(untold, answered(request, false))))
+          Stream.suspend(() => told ? Stream.make(exec) : Stream.fromEffectDrain(untold))
         )
       }
-      return { ...channel, requests: Stream.flatMap(channel.requests, force) }
+      return { ...channel, requests: Stream.flatMap(seen.channel.requests, force) }
     })
   )
   return compose(acceptEnvironment([...environment, originalCommand]), forced)
 }
-
-const answered = (request: SessionRequest, success: boolean): Stream.Stream<never> =>
-  Stream.fromEffectDrain(request.reply(success))

@@ -3,7 +3,7 @@
  */
 import { Duration, Effect, type Scope, Stream } from "effect"
 import { stderr } from "./Output.ts"
-import { watchTerminal } from "./Policy.ts"
+import { watch } from "./Policy.ts"
 import type { ExitStatus, SessionChannel } from "./Ssh.ts"
 
 export interface OpenChannels {
@@ -56,7 +56,7 @@ export const make = (greeting: Effect.Effect<string | undefined> = Effect.succee
         // Beside: the channel's requests do not wait for a client that does not read.
         (sentence) => sentence === undefined ? Effect.void : Effect.forkIn(write(channel, sentence, true), scope)
       )
-      const seen = watchTerminal(channel, Effect.asVoid(greet))
+      const seen = watch(channel, Effect.asVoid(greet))
       open.set(channel, seen.hasTerminal)
       yield* Effect.forkScoped(Effect.andThen(channel.closed, Effect.sync(() => open.delete(channel))))
       return seen.channel

@@ -15,9 +15,9 @@
  *     : Effect.succeed([request]))
  * ```
  */
-import { Effect, type Scope, Stream } from "effect"
+import { Effect, Option, type Scope, Stream } from "effect"
 import { say } from "./SessionProgram.ts"
-import type { SessionChannel, SessionRequest, SshConnection } from "./Ssh.ts"
+import type { ExitStatus, SessionChannel, SessionRequest, SshConnection } from "./Ssh.ts"
 
 /** Serves one authenticated connection, and completes when it is done with it: `Kuberun.handle`, say. */
 export type ConnectionHandler<E = never, R = never> = (connection: SshConnection) => Effect.Effect<void, E, R>
@@ -79,7 +79,7 @@ export const mapChannels = <R = never>(
 export interface RequestContext {
   readonly connection: SshConnection
   readonly channel: SessionChannel
-  /** Denies the request with a sentence on the user's stderr. Give back what it answers. */
+  /** Denies the request as `deny` does. Give back what it answers. */
   readonly refuse: (sentence: string) => Effect.Effect<ReadonlyArray<SessionRequest>>
 }
 
@@ -94,9 +94,8 @@ export const mapRequests = <R = never>(
   mapChannels((channel, { connection }) =>
     Effect.gen(function*() {
       const context = yield* Effect.context<R>()
-      const seen = watchTerminal(channel)
-      const refuse = (request: SessionRequest) => (sentence: string) =>
-        say(channel, sentence, seen.hasTerminal()).pipe(Effect.andThen(request.reply(false)), Effect.as([]))
+      const seen = watch(channel)
+      const refuse = (request: SessionRequest) => (sentence: string) => Effect.as(deny(seen, request, sentence), [])
       const requests = seen.channel.requests.pipe(
         Stream.mapEffect((request) => f(request, { connection, channel, refuse: refuse(request) })),
         Stream.flattenIterable,
@@ -112,44 +111,82 @@ export const startsProgram = (
 ): request is Extract<SessionRequest, { readonly _tag: "Shell" | "Exec" | "Subsystem" }> =>
   request._tag === "Shell" || request._tag === "Exec" || request._tag === "Subsystem"
 
+/** The status where nothing of the user's ran. ssh(1) uses it likewise. */
+const nothingRan: ExitStatus = { _tag: "Exited", code: 255 }
+
 /**
- * The channel, of which is known from now on whether it has a terminal: its line ends differ (RFC 4254 §8, ONLCR).
- * `onTerminal` runs when it gets one, after the answer.
+ * Denies a request with a sentence on stderr, and answers it.
+ *
+ * One that would start a program is answered with success; the sentence is all that the program says, its exit status is
+ * 255, and the channel is closed: ssh(1) gives up at once where such a request fails on its first channel, and shows
+ * nothing of what had come before (`client_status_confirm` in its clientloop.c). Every other request is answered with
+ * failure, and the channel goes on; so is a second program's, without a word into the first one's output.
  */
-export const watchTerminal = (
-  channel: SessionChannel,
-  onTerminal: Effect.Effect<void> = Effect.void
-): { readonly channel: SessionChannel; readonly hasTerminal: () => boolean } => {
-  let terminal = false
-  const granted = Effect.suspend(() => {
-    if (terminal) return Effect.void
-    terminal = true
-    return onTerminal
+export const deny = (
+  { channel, hasProgram, hasTerminal }: WatchedChannel,
+  request: SessionRequest,
+  sentence: string
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (!startsProgram(request)) {
+      return Effect.andThen(say(channel, sentence, hasTerminal()), request.reply(false))
+    }
+    return hasProgram() ? request.reply(false) : request.reply(true).pipe(
+      Effect.andThen(say(channel, sentence, hasTerminal())),
+      Effect.andThen(channel.exit(nothingRan))
+    )
   })
-  const requests = Stream.map(channel.requests, (request): SessionRequest =>
-    request._tag !== "Terminal" ? request : {
-      ...request,
-      reply: (success) => Effect.andThen(request.reply(success), success ? granted : Effect.void)
+
+/** A channel of which is known what its requests have come to. */
+export interface WatchedChannel {
+  /** The channel, to be used in the place of the one that is watched. */
+  readonly channel: SessionChannel
+  /** Whether it was given a terminal: line ends differ there (RFC 4254 §8, ONLCR). */
+  readonly hasTerminal: () => boolean
+  /** Whether a request for a program was answered with success. */
+  readonly hasProgram: () => boolean
+}
+
+/** Watches the answers to the channel's requests. `onTerminal` runs when it gets a terminal, after the answer. */
+export const watch = (channel: SessionChannel, onTerminal: Effect.Effect<void> = Effect.void): WatchedChannel => {
+  let terminal = false
+  let program = false
+  const granted = (request: SessionRequest) =>
+    Effect.suspend(() => {
+      program = program || startsProgram(request)
+      if (terminal || request._tag !== "Terminal") return Effect.void
+      terminal = true
+      return onTerminal
     })
-  return { channel: { ...channel, requests }, hasTerminal: () => terminal }
+  const requests = Stream.map(
+    channel.requests,
+    (request): SessionRequest =>
+      request._tag !== "Terminal" && !startsProgram(request) ? request : {
+        ...request,
+        reply: (success) => success ? Effect.andThen(request.reply(true), granted(request)) : request.reply(false)
+      }
+  )
+  return { channel: { ...channel, requests }, hasTerminal: () => terminal, hasProgram: () => program }
 }
 
 /** How long a channel that is turned away may take to ask for a program, and so to hear the sentence in its place. */
 const turnAwayPatience = "10 seconds"
 
-/**
- * Waits for the request that starts a program, so that the sentence is read as that program's. It is answered with
- * success: clients put a line of their own about a failure beside ours.
- */
-const turnAway = (channel: SessionChannel, sentence: string): Effect.Effect<void> => {
-  const seen = watchTerminal(channel)
-  return seen.channel.requests.pipe(
-    Stream.takeUntil(startsProgram),
-    Stream.runForEach((request) =>
-      request.reply(startsProgram(request) || request._tag === "Terminal" || request._tag === "Environment")
+/** Waits for the request that starts a program, and denies it. */
+const turnAway = Effect.fnUntraced(function*(channel: SessionChannel, sentence: string) {
+  const seen = watch(channel)
+  const asked = yield* seen.channel.requests.pipe(
+    Stream.tap((request) =>
+      startsProgram(request)
+        ? Effect.void
+        : request.reply(request._tag === "Terminal" || request._tag === "Environment")
     ),
-    Effect.timeoutOption(turnAwayPatience),
-    Effect.andThen(Effect.suspend(() => say(channel, sentence, seen.hasTerminal()))),
-    Effect.andThen(channel.exit({ _tag: "Exited", code: 255 }))
+    Stream.filter(startsProgram),
+    Stream.runHead,
+    Effect.timeoutOption(turnAwayPatience)
   )
-}
+  const request = Option.getOrUndefined(Option.flatten(asked))
+  if (request !== undefined) return yield* deny(seen, request, sentence)
+  yield* say(channel, sentence, seen.hasTerminal())
+  yield* channel.exit(nothingRan)
+})

@@ -74,14 +74,47 @@ describe("policies", () => {
 })
 
 describe("a policy on requests", () => {
-  it.effect("refuses one with a sentence and an answer, and lets the next one through", () =>
+  it.effect("refuses a program as one that says the sentence and ends with 255, so that ssh shows it", () =>
     Effect.gen(function*() {
       const { client, handler } = yield* behind([noCopying])
       const one = yield* client()
-      assert.isFalse(yield* one.request({ _tag: "Subsystem", name: "sftp" }))
+      assert.isTrue(yield* one.request({ _tag: "Subsystem", name: "sftp" }))
+      yield* Time.settle
       assert.deepStrictEqual(yield* one.texts, { stdout: "", stderr: "kuberun: Files cannot be copied here.\n" })
-      assert.isTrue(yield* one.request({ _tag: "Subsystem", name: "other" }))
-      assert.deepStrictEqual(yield* handler.sessions, [{ id: 0, requests: [{ _tag: "Subsystem", name: "other" }] }])
+      assert.deepStrictEqual(yield* statuses(one), [failure])
+      const other = yield* client()
+      assert.isTrue(yield* other.request({ _tag: "Subsystem", name: "other" }))
+      assert.deepStrictEqual((yield* handler.sessions).map(({ requests }) => requests), [
+        [],
+        [{ _tag: "Subsystem", name: "other" }]
+      ])
+    }))
+
+  it.effect("refuses anything else with a sentence and an answer, and the channel goes on", () =>
+    Effect.gen(function*() {
+      const still: Policy = mapRequests((request, { refuse }) =>
+        request._tag === "Signal" ? refuse("No signals.") : Effect.succeed([request])
+      )
+      const { client } = yield* behind([still])
+      const one = yield* client()
+      assert.isTrue(yield* one.request(shell))
+      assert.isFalse(yield* one.request({ _tag: "Signal", name: "TERM" }))
+      assert.deepStrictEqual(yield* one.texts, { stdout: "", stderr: "kuberun: No signals.\n" })
+      yield* one.send(new Uint8Array([120]))
+      yield* Time.settle
+      assert.strictEqual((yield* one.texts).stdout, "x")
+    }))
+
+  it.effect("leaves the program alone that runs when a second one is refused", () =>
+    Effect.gen(function*() {
+      const { client } = yield* behind([noCopying])
+      const one = yield* client()
+      assert.isTrue(yield* one.request(shell))
+      assert.isFalse(yield* one.request({ _tag: "Subsystem", name: "sftp" }))
+      yield* one.send(new Uint8Array([120]))
+      yield* Time.settle
+      assert.deepStrictEqual(yield* one.texts, { stdout: "x", stderr: "" })
+      assert.deepStrictEqual(yield* statuses(one), [])
     }))
 
   it.effect("ends its sentence as a terminal wants it, where the channel has one", () =>
@@ -89,7 +122,8 @@ describe("a policy on requests", () => {
       const { client } = yield* behind([noCopying])
       const one = yield* client()
       assert.isTrue(yield* one.request(terminal))
-      assert.isFalse(yield* one.request({ _tag: "Subsystem", name: "sftp" }))
+      assert.isTrue(yield* one.request({ _tag: "Subsystem", name: "sftp" }))
+      yield* Time.settle
       assert.strictEqual((yield* one.texts).stderr, "kuberun: Files cannot be copied here.\r\n")
     }))
 })

@@ -15,6 +15,8 @@ export interface RunningProcess {
   readonly stderrMatch: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
   /** Types into its stdin, which has to be `open`. */
   readonly write: (text: string) => Effect.Effect<void>
+  /** Ends its stdin. */
+  readonly endInput: Effect.Effect<void>
   readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
   /** Its exit status, or the signal that ended it, after all of its output was read. */
   readonly exit: Effect.Effect<number | NodeJS.Signals | null>
@@ -96,6 +98,7 @@ export const start = (
       stdoutMatch: match(out),
       stderrMatch: match(err),
       write: (text: string) => Effect.sync(() => child.stdin?.write(text)),
+      endInput: Effect.sync(() => child.stdin?.end()),
       signal: (name: NodeJS.Signals) => Effect.sync(() => child.kill(name)),
       exit: Deferred.await(exited)
     }
