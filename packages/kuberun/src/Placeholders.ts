@@ -22,6 +22,9 @@
  * | a value in `pod.annotations`                   | the text |
  * | a container's and init container's `env` value | the text, in which Kubernetes expands no `$(NAME)` |
  *
+ * Elsewhere they are faults, as are unknown names; and a variable with a placeholder may not be put into a script or a
+ * path by `$(NAME)` (`VariableFaults.ts`).
+ *
  * Two users never get the same name, claim, path or label by a text that holds `{{username}}`: where two values stand in
  * one text and it could be read in two ways ("a-b" and "c", "a" and "b-c"), the whole ends in a fingerprint of them.
  */
@@ -29,8 +32,8 @@ import { fingerprint, isMarked } from "./Fingerprint.ts"
 import type { Identity } from "./Identity.ts"
 import { dnsLabel, isLabelValue, labelCharacters, longestLabel, markedText } from "./SafeText.ts"
 
-/** What is known of a user, as far as placeholders can say it. */
-export type PlaceholderValues = Pick<Identity, "username" | "connectionId" | "remoteAddress" | "metadata">
+/** What is put in for the name in a placeholder. */
+export type PlaceholderValues = (name: string) => string
 
 /** A piece of a text: itself, or the name of what is put in its place. */
 type Piece =
@@ -73,17 +76,18 @@ export const placeholderFault = (template: string): string | undefined => {
     : undefined
 }
 
-const valueOf = (values: PlaceholderValues, name: string): string => {
+const ofMetadata = "metadata."
+
+/** The values of a connection's user. */
+export const valuesOf = (identity: Identity): PlaceholderValues => (name) => {
   switch (name) {
     case "username":
-      return values.username
     case "connectionId":
-      return values.connectionId
     case "remoteAddress":
-      return values.remoteAddress
+      return identity[name]
     default: {
-      const key = name.slice("metadata.".length)
-      return Object.hasOwn(values.metadata, key) ? values.metadata[key] ?? "" : ""
+      const key = name.slice(ofMetadata.length)
+      return Object.hasOwn(identity.metadata, key) ? identity.metadata[key] ?? "" : ""
     }
   }
 }
@@ -105,7 +109,7 @@ const fill = (template: string, values: PlaceholderValues, safe: (text: string) 
   for (const piece of parse(template)) {
     if (piece._tag === "Text") between[put.length] = `${between[put.length]}${piece.text}`
     else {
-      const original = valueOf(values, piece.name)
+      const original = values(piece.name)
       originals.push(original)
       put.push(safe(original))
       between.push("")
@@ -176,7 +180,7 @@ export const expandVariable = (template: string, values: PlaceholderValues): str
       result += piece.text
       state = afterText(state, piece.text)
     } else {
-      result += `${state === "dollar" ? "$" : ""}${variableText(valueOf(values, piece.name))}`
+      result += `${state === "dollar" ? "$" : ""}${variableText(values(piece.name))}`
       state = "none"
     }
   }

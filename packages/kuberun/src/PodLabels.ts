@@ -8,7 +8,7 @@
 import type { Config } from "./Config.ts"
 import type { Identity } from "./Identity.ts"
 import { installationLabels, ownerKeys } from "./Labels.ts"
-import { expandLabel, expandText, hasPlaceholder } from "./Placeholders.ts"
+import { expandLabel, expandText, hasPlaceholder, valuesOf } from "./Placeholders.ts"
 import { labelValue } from "./SafeText.ts"
 
 type Texts = Readonly<Record<string, string>>
@@ -37,6 +37,7 @@ const changedOnes = (originals: Texts, labels: Texts): Texts =>
 
 /** Whose pod it is, and what else the configuration says of it. */
 export const ownerMarks = ({ pod }: Config, identity: Identity): Marks => {
+  const values = valuesOf(identity)
   const owner: Texts = {
     [ownerKeys.connectionId]: identity.connectionId,
     [ownerKeys.remoteAddress]: identity.remoteAddress,
@@ -44,15 +45,15 @@ export const ownerMarks = ({ pod }: Config, identity: Identity): Marks => {
   }
   const told = exposed(pod.exposeAuthMetadataAsLabels, identity.metadata)
   const labels = {
-    ...mapValues(pod.labels, (template) => expandLabel(template, identity)),
+    ...mapValues(pod.labels, (template) => expandLabel(template, values)),
     ...mapValues(told, labelValue)
   }
-  const originals = { ...mapValues(pod.labels, (template) => expandText(template, identity)), ...told }
+  const originals = { ...mapValues(pod.labels, (template) => expandText(template, values)), ...told }
   return {
     labels: { ...labels, ...mapValues(owner, labelValue) },
     annotations: {
       ...changedOnes(originals, labels),
-      ...mapValues(pod.annotations, (template) => expandText(template, identity)),
+      ...mapValues(pod.annotations, (template) => expandText(template, values)),
       ...exposed(pod.exposeAuthMetadataAsAnnotations, identity.metadata),
       ...owner
     }
@@ -64,7 +65,7 @@ export const commonMarks = (config: Config): Marks => {
   const common = (texts: Texts): Texts =>
     mapValues(
       Object.fromEntries(Object.entries(texts).filter(([, template]) => !hasPlaceholder(template))),
-      (template) => expandText(template, { username: "", connectionId: "", remoteAddress: "", metadata: {} })
+      (template) => expandText(template, () => "")
     )
   return {
     labels: { ...common(config.pod.labels), ...installationLabels(config) },

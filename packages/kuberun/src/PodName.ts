@@ -4,7 +4,7 @@
 import type { Config } from "./Config.ts"
 import { fingerprint, fingerprintLength } from "./Fingerprint.ts"
 import type { Identity } from "./Identity.ts"
-import { expandName } from "./Placeholders.ts"
+import { expandName, valuesOf } from "./Placeholders.ts"
 import { dnsCharacters, longestLabel } from "./SafeText.ts"
 
 /** Names with this between them are an installation's and a user's own: nobody else's begin and end so. */
@@ -27,4 +27,4 @@ export const userClaimName = (config: Config, username: string): string => nameO
 
 /** The pod of mode `persistent`: `pod.name` with its placeholders put in, a DNS label. */
 export const persistentPodName = (config: Config, identity: Identity): string =>
-  expandName(config.pod.name, identity, longestLabel)
+  expandName(config.pod.name, valuesOf(identity), longestLabel)

@@ -6,7 +6,14 @@ import type { ClaimManifest, MetadataPatch } from "./ClusterObjects.ts"
 import { type Config, consoleContainer } from "./Config.ts"
 import type { Identity } from "./Identity.ts"
 import { installationLabels, managedBy, modeKey, ownerKeys, poolKey } from "./Labels.ts"
-import { expandName, expandPath, expandVariable, type PlaceholderValues, variableText } from "./Placeholders.ts"
+import {
+  expandName,
+  expandPath,
+  expandVariable,
+  type PlaceholderValues,
+  valuesOf,
+  variableText
+} from "./Placeholders.ts"
 import type { Container, Pod, PodManifest, PodSpec } from "./Pod.ts"
 import { commonMarks, type Marks, ownerMarks } from "./PodLabels.ts"
 import { userClaimName } from "./PodName.ts"
@@ -16,8 +23,8 @@ import { claimVolume, type Fields, mapPlaces } from "./TemplatePlaces.ts"
 export { fingerprint } from "./Fingerprint.ts"
 export { labelValue } from "./SafeText.ts"
 
-/** The values of a pod that is nobody's yet. */
-const nobody: PlaceholderValues = { username: "", connectionId: "", remoteAddress: "", metadata: {} }
+/** The values of a pod that is nobody's yet: nothing is put into it (`perUserParts`). */
+const nobody: PlaceholderValues = () => ""
 
 const expandSpec = (spec: PodSpec, values: PlaceholderValues): PodSpec =>
   mapPlaces(spec, (text, place) => {
@@ -76,7 +83,7 @@ export const podManifest = (config: Config, identity: Identity, name: string): P
     config,
     name,
     ownedMarks(config, identity),
-    withClaim(config, idle(config, expandSpec(config.pod.podSpec, identity)), identity.username)
+    withClaim(config, idle(config, expandSpec(config.pod.podSpec, valuesOf(identity))), identity.username)
   )
 
 /**
@@ -117,8 +124,8 @@ export const sessionManifest = (
   { command, environment = [], terminal }: SessionProgramOptions
 ): PodManifest => {
   const ours = new Map(environment)
-  const spec = inConsole(config, expandSpec(config.pod.podSpec, identity), ({ args: _, ...console }) => ({
-    ...console,
+  const spec = inConsole(config, expandSpec(config.pod.podSpec, valuesOf(identity)), (console) => ({
+    ...without(console, "args"),
     command: command.map(verbatim),
     ...(ours.size === 0 ? {} : {
       env: [
@@ -132,6 +139,11 @@ export const sessionManifest = (
   }))
   return manifest(config, name, ownedMarks(config, identity), { ...spec, restartPolicy: "Never" })
 }
+
+const without = (container: Container, field: string): Container => ({
+  name: container.name,
+  ...Object.fromEntries(Object.entries(container).filter(([key]) => key !== field))
+})
 
 const isVariable = (variable: unknown, of: ReadonlyMap<string, string>): boolean =>
   typeof variable === "object" && variable !== null && "name" in variable && typeof variable.name === "string" &&

@@ -16,8 +16,9 @@ import {
 } from "./Placeholders.ts"
 import { isDnsLabel, isDnsSubdomain, isLabelValue, longestLabel, longestName } from "./SafeText.ts"
 import { claimVolume, type ConfigPath, isFields, mapPlaces, type TemplatePlace } from "./TemplatePlaces.ts"
+import { variableFaults } from "./VariableFaults.ts"
 
-/** One fault. `message` fits behind "this value is not allowed:". */
+/** One fault. `path` begins below `pod`; `message` fits behind "this value is not allowed:". */
 export interface TemplateFault {
   readonly path: ConfigPath
   readonly message: string
@@ -34,10 +35,11 @@ type Template = Pick<
   | "exposeAuthMetadataAsAnnotations"
   | "claim"
   | "podSpec"
+  | "idleCommand"
 >
 
 /** The shortest values that there are: what is wrong with them is wrong with all. */
-const shortest: PlaceholderValues = { username: "x", connectionId: "x", remoteAddress: "x", metadata: {} }
+const shortest: PlaceholderValues = () => "x"
 
 const ofPlace = (template: string, place: TemplatePlace): string | undefined => {
   switch (place) {
@@ -104,6 +106,7 @@ export const placeholderFaults = (pod: Template): ReadonlyArray<TemplateFault> =
         ? undefined
         : "around placeholders expected lower-case letters, digits or dashes, with a letter or digit at both ends"),
     ...places.flatMap(({ path, place, template }) => inTemplate(template, path, () => ofPlace(template, place))),
+    ...variableFaults(pod),
     ...textsOf(pod.podSpec, ["podSpec"]).flatMap(({ path, text }) =>
       hasPlaceholder(text) && !allowed.has(path.join("\0"))
         ? [{
@@ -129,7 +132,7 @@ const isOurs = (key: string): boolean =>
 /** What is wrong with the key of a label or an annotation (`validation.IsQualifiedName`). */
 const keyFault = (key: string): string | undefined => {
   if (isOurs(key)) return `${key} is set by kuberun itself; choose another key`
-  const [name = "", ...prefixes] = key.split("/").reverse()
+  const [name = "", ...prefixes] = key.split("/").toReversed()
   const valid = name !== "" && isLabelValue(name) &&
     (prefixes.length === 0 || (prefixes.length === 1 && isDnsSubdomain(prefixes[0] ?? "")))
   return valid

@@ -2,7 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { decodeConfig, type Identity, labelValue } from "kuberun"
 import { inspect } from "node:util"
-import { isFrom, podManifest } from "../src/PodTemplate.ts"
+import { instanceKey, managedBy, modeKey, ownerKeys, poolKey } from "../src/Labels.ts"
+import { persistentPodName, userClaimName, userPodName } from "../src/PodName.ts"
+import { isFrom, ownerPatch, podManifest, poolManifest, sessionManifest, userClaim } from "../src/PodTemplate.ts"
+import { isDnsLabel } from "../src/SafeText.ts"
+import { expandReferences, nastyText } from "./TemplateDriver.ts"
 
 const longestLabel = 63
 
@@ -28,10 +32,49 @@ const owner: Identity = {
   metadata: {}
 }
 
-const config = Effect.fnUntraced(function*(pod: unknown = {}) {
-  return yield* decodeConfig({ pod })
+const config = Effect.fnUntraced(function*(pod: unknown = {}, instance = "kuberun") {
+  return yield* decodeConfig({ pod, instance })
 })
 
+/** A pod with everything that a configuration can say of it. */
+const full = {
+  mode: "user",
+  namePrefix: "desk-",
+  name: "{{username}}-desk",
+  labels: { team: "{{metadata.team}}", stage: "test" },
+  annotations: { note: "of {{username}}", kept: "{{\"{{\"}}" },
+  exposeAuthMetadataAsLabels: { team: "example.com/team", none: "example.com/none" },
+  exposeAuthMetadataAsAnnotations: { mail: "example.com/mail" },
+  claim: { mountPath: "/home", storage: "2Gi", storageClassName: "fast" },
+  consoleContainer: "shell",
+  podSpec: {
+    initContainers: [{
+      name: "init",
+      command: ["prepare"],
+      env: [{ name: "WHO", value: "{{username}}" }],
+      volumeMounts: [{ name: "homes", mountPath: "/h", subPath: "{{username}}" }]
+    }],
+    containers: [
+      { name: "proxy", image: "envoy", command: ["envoy"] },
+      {
+        name: "shell",
+        command: ["bash"],
+        args: ["-l"],
+        env: [{ name: "WHO", value: "{{username}}" }, { name: "KEPT", value: "$(WHO)" }, {
+          name: "SECRET",
+          valueFrom: { secretKeyRef: { name: "s", key: "k" } }
+        }],
+        volumeMounts: [{ name: "homes", mountPath: "/homes", subPath: "homes/{{username}}" }]
+      }
+    ],
+    volumes: [
+      { name: "homes", persistentVolumeClaim: { claimName: "homes-{{metadata.team}}", readOnly: false } },
+      { name: "scratch", emptyDir: {} }
+    ]
+  }
+}
+
+const alice: Identity = { ...owner, username: "Alice", metadata: { team: "red & blue", mail: "alice@example.com" } }
 describe("a label value", () => {
   it.effect.prop(
     "is one that Kubernetes takes, whatever the text",
@@ -143,6 +186,203 @@ describe("a pod's manifest", () => {
       assert.isFalse(isFrom(manifest, { metadata: other.metadata }))
       assert.isFalse(isFrom(manifest, { metadata: { name: "kuberun-x", namespace: "default" } }))
       assert.isFalse(isFrom(manifest, { metadata: { ...manifest.metadata, labels: {} } }))
+    }))
+})
+
+describe("a manifest from a full template", () => {
+  it.effect("has the user's values in their places, and all else as it was", () =>
+    Effect.gen(function*() {
+      const settings = yield* config(full)
+      const { metadata, spec } = podManifest(settings, alice, "desk-x")
+      const claimName = userClaimName(settings, "Alice")
+      const safe = /^alice-[a-z0-9]{20}$/
+      assert.deepInclude(metadata.labels, { stage: "test", [modeKey]: "user", [instanceKey]: "kuberun" })
+      assert.match(metadata.labels?.team ?? "", /^red---blue-[a-z0-9]{20}$/)
+      assert.match(metadata.labels?.["example.com/team"] ?? "", /^red---blue-[a-z0-9]{20}$/)
+      assert.notProperty(metadata.labels, "example.com/none")
+      assert.deepInclude(metadata.annotations, {
+        team: "red & blue",
+        "example.com/team": "red & blue",
+        "example.com/mail": "alice@example.com",
+        note: "of Alice",
+        kept: "{{",
+        [ownerKeys.username]: "Alice"
+      })
+      assert.notProperty(metadata.annotations, "stage")
+
+      const [proxy, shell] = spec.containers
+      assert.deepStrictEqual(proxy, { name: "proxy", image: "envoy", command: ["envoy"] })
+      const { volumeMounts, ...rest } = shell ?? { name: "" }
+      assert.deepStrictEqual(rest, {
+        name: "shell",
+        command: settings.pod.idleCommand,
+        args: ["-l"],
+        env: [{ name: "WHO", value: "Alice" }, { name: "KEPT", value: "$(WHO)" }, {
+          name: "SECRET",
+          valueFrom: { secretKeyRef: { name: "s", key: "k" } }
+        }]
+      })
+      const [homes, own] = Array.isArray(volumeMounts) ? volumeMounts : []
+      assert.match(homes.subPath, /^homes\/alice-[a-z0-9]{20}$/)
+      assert.deepStrictEqual(own, { name: "kuberun-claim", mountPath: "/home" })
+      const [init] = Array.isArray(spec.initContainers) ? spec.initContainers : []
+      assert.deepStrictEqual(init.command, ["prepare"])
+      assert.deepStrictEqual(init.env, [{ name: "WHO", value: "Alice" }])
+      assert.match(init.volumeMounts[0].subPath, safe)
+      const [shared, scratch, claimed] = Array.isArray(spec.volumes) ? spec.volumes : []
+      assert.match(shared.persistentVolumeClaim.claimName, /^homes-red-blue-[a-z0-9]{20}$/)
+      assert.isFalse(shared.persistentVolumeClaim.readOnly)
+      assert.deepStrictEqual(scratch, { name: "scratch", emptyDir: {} })
+      assert.deepStrictEqual(claimed, { name: "kuberun-claim", persistentVolumeClaim: { claimName } })
+    }))
+
+  it.effect("is sent with a claim of the user's own in mode user, and only there", () =>
+    Effect.gen(function*() {
+      const settings = yield* config(full)
+      assert.deepStrictEqual(userClaim(settings, "Alice"), {
+        apiVersion: "v1",
+        kind: "PersistentVolumeClaim",
+        metadata: {
+          name: userClaimName(settings, "Alice"),
+          namespace: "default",
+          labels: {
+            [managedBy.key]: managedBy.value,
+            [instanceKey]: "kuberun",
+            [ownerKeys.username]: "Alice"
+          },
+          annotations: { [ownerKeys.username]: "Alice" }
+        },
+        spec: {
+          accessModes: ["ReadWriteOnce"],
+          resources: { requests: { storage: "2Gi" } },
+          storageClassName: "fast"
+        }
+      })
+      assert.isUndefined(userClaim(yield* config({ mode: "user" }), "Alice"))
+      const elsewhere = { ...settings, pod: { ...settings.pod, mode: "connection" as const } }
+      assert.isUndefined(userClaim(elsewhere, "Alice"))
+      assert.lengthOf(podManifest(elsewhere, alice, "x").spec.volumes as ReadonlyArray<unknown>, 2)
+    }))
+
+  it.effect.prop(
+    "names nobody but its user where it says so, whoever the user is, and leaves the configuration alone",
+    { username: nastyText, team: nastyText },
+    ({ team, username }) =>
+      Effect.gen(function*() {
+        const settings = yield* config(full)
+        const before = inspect(settings, { depth: null })
+        const frozen = { ...settings, pod: deepFreeze(settings.pod) }
+        const identity = { ...owner, username, metadata: { team, mail: team } }
+        const options = { command: ["a"], terminal: true, environment: [["A", username]] as const }
+        for (
+          const { metadata, spec } of [
+            podManifest(frozen, identity, userPodName(frozen, username)),
+            sessionManifest(frozen, identity, "x", options),
+            poolManifest(frozen, "x", "default")
+          ]
+        ) {
+          for (const [key, value] of Object.entries(metadata.labels ?? {})) assert.isTrue(isValid(value), key)
+          assert.deepInclude(metadata.labels, { [managedBy.key]: "kuberun", [instanceKey]: "kuberun" })
+          assert.isTrue(isDnsLabel(metadata.name))
+          const shell = inspect(spec, { depth: null })
+          assert.notInclude(shell, "{{")
+        }
+        ownerPatch(frozen, identity)
+        userClaim(frozen, username)
+        persistentPodName(frozen, identity)
+        assert.strictEqual(inspect(settings, { depth: null }), before)
+      }).pipe((test) => username.includes("{{") || team.includes("{{") ? Effect.void : test),
+    { arbitrary: { runs: 300 } }
+  )
+})
+
+describe("a pod for whoever comes", () => {
+  it.effect("is the same for all, and a patch makes of it what it would have been", () =>
+    Effect.gen(function*() {
+      const { claim: _, ...plain } = { ...full, mode: "connection", podSpec: { containers: [{ name: "shell" }] } }
+      const settings = yield* config(plain)
+      const free = poolManifest(settings, "x", "default")
+      assert.deepStrictEqual(free.metadata.labels, {
+        stage: "test",
+        [managedBy.key]: managedBy.value,
+        [instanceKey]: "kuberun",
+        [poolKey]: "default"
+      })
+      assert.deepStrictEqual(free.metadata.annotations, { kept: "{{" })
+      const patch = ownerPatch(settings, alice)
+      const { [poolKey]: __, ...labels } = { ...free.metadata.labels, ...patch.labels }
+      const own = podManifest(settings, alice, "x")
+      assert.deepStrictEqual({ ...labels, [modeKey]: "connection" }, own.metadata.labels)
+      assert.deepStrictEqual({ ...free.metadata.annotations, ...patch.annotations }, own.metadata.annotations)
+      assert.deepStrictEqual(free.spec, own.spec)
+    }))
+})
+
+describe("a pod for one channel", () => {
+  it.effect("has the channel's program for its first process", () =>
+    Effect.gen(function*() {
+      const settings = yield* config(full)
+      const { metadata, spec } = sessionManifest(settings, alice, "x", {
+        command: ["sh", "-c", "echo $(WHO) $HOME $$"],
+        terminal: true,
+        environment: [["WHO", "$(SECRET)"], ["LANG", "C"]]
+      })
+      const [proxy, shell] = spec.containers
+      assert.deepStrictEqual(proxy?.command, ["envoy"])
+      assert.deepInclude(shell, { stdin: true, stdinOnce: true, tty: true })
+      assert.notProperty(shell, "args")
+      const expanded = shell?.command?.map((word) => expandReferences(word, () => "expanded"))
+      assert.deepStrictEqual(expanded, ["sh", "-c", "echo $(WHO) $HOME $$"])
+      assert.deepStrictEqual(shell?.env, [
+        { name: "KEPT", value: "$(WHO)" },
+        { name: "SECRET", valueFrom: { secretKeyRef: { name: "s", key: "k" } } },
+        { name: "WHO", value: "$$(SECRET)" },
+        { name: "LANG", value: "C" }
+      ])
+      assert.strictEqual(spec.restartPolicy, "Never")
+      assert.deepInclude(metadata.annotations, { [ownerKeys.connectionId]: owner.connectionId })
+      const plain = sessionManifest(settings, alice, "x", { command: ["true"], terminal: false })
+      assert.isFalse(plain.spec.containers[1]?.tty)
+    }))
+})
+
+describe("the name of a user's pod, and of their claim", () => {
+  it.effect.prop(
+    "is a DNS label with the prefix, and no other user's or installation's",
+    { left: nastyText, right: nastyText, prefix: Schema.String.check(Schema.isPattern(/^[a-z0-9][-a-z0-9]{0,39}$/)) },
+    ({ left, prefix, right }) =>
+      Effect.gen(function*() {
+        const settings = yield* config({ namePrefix: prefix })
+        const other = yield* config({ namePrefix: prefix }, "other")
+        const own = userPodName(settings, left)
+        assert.isTrue(isDnsLabel(own), own)
+        assert.isTrue(own.startsWith(prefix))
+        assert.isTrue(isDnsLabel(userClaimName(settings, left)))
+        for (const user of [right, own, own.slice(prefix.length), left.toUpperCase(), left.toLowerCase(), `${left}-`]) {
+          if (user === left) continue
+          assert.notStrictEqual(userPodName(settings, user), own)
+          assert.notStrictEqual(userClaimName(settings, user), userClaimName(settings, left))
+        }
+        assert.notStrictEqual(userPodName(other, left), own)
+        assert.notStrictEqual(userClaimName(other, left), userClaimName(settings, left))
+        assert.strictEqual(userPodName(yield* config({ namePrefix: prefix }), left), own)
+      }),
+    { arbitrary: { runs: 300 } }
+  )
+
+  it.effect("shows who the user is, and the claim's is another's affair than the pod's", () =>
+    Effect.gen(function*() {
+      const settings = yield* config({ namePrefix: "desk-" })
+      assert.match(userPodName(settings, "alice"), /^desk-alice-[a-z0-9]{20}$/)
+      assert.strictEqual(userClaimName(yield* config(), "alice"), userClaimName(settings, "alice"))
+      assert.match(userPodName(settings, ""), /^desk-x-[a-z0-9]{20}$/)
+    }))
+
+  it.effect("of mode persistent is what the configuration says", () =>
+    Effect.gen(function*() {
+      const settings = yield* config({ mode: "persistent", name: "desk-{{username}}" })
+      assert.strictEqual(persistentPodName(settings, { ...owner, username: "alice" }), "desk-alice")
+      assert.match(persistentPodName(settings, alice), /^desk-alice-[a-z0-9]{20}$/)
     }))
 })
 
