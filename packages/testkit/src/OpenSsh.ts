@@ -29,7 +29,10 @@ export interface Ended {
 
 /** `ssh` with everything but the command. */
 export const words = ({ identityFile, options = [], password, port, user = "demo" }: Login): ReadonlyArray<string> => [
-  ...["-F", "/dev/null", "-p", String(port)],
+  "-F",
+  "/dev/null",
+  "-p",
+  String(port),
   ...[
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",
