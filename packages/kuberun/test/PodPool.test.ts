@@ -1,17 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
-import { Effect, Fiber, Schema } from "effect"
+import { Effect, Fiber } from "effect"
 import { Cluster } from "kuberun"
 import { ownerKeys, replicaKey, templateKey } from "../src/Labels.ts"
-import { connect, type FakeClaim, freeOf, poolConfig, startReplica, untilFull } from "./PoolDriver.ts"
+import { connect, freeOf, logTo, names, poolConfig, startReplica, untilFull } from "./PoolDriver.ts"
 
 const { calmPlan } = FakeCluster
-
-const names = (pods: ReadonlyArray<{ readonly metadata: { readonly name: string } }>) =>
-  pods.map(({ metadata }) => metadata.name).toSorted()
-
-/** With the time to let go of what lost answers leave open. */
-const quiet = Time.pass("6 minutes")
 
 describe("a warm pool", () => {
   it.effect("a claim gets a pod that is ready, and no time passes", () =>
@@ -253,18 +247,23 @@ describe("a warm pool", () => {
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("a template that the cluster refuses is tried now and then, one pod at a time", () =>
+  it.effect("a template that the cluster refuses is tried now and then, one pod at a time, and told of once", () =>
     Effect.gen(function*() {
-      const creates = Array.from({ length: 1000 }, () => "forbidden" as const)
+      const creates = Array.from({ length: 20 }, () => "forbidden" as const)
       const { layer, world } = yield* FakeCluster.make({ ...calmPlan, creates })
       const config = yield* poolConfig({ size: 20 })
+      const told: Array<string> = []
       yield* Effect.gen(function*() {
         const { drain } = yield* startReplica(config, "one")
         yield* Time.pass("30 minutes")
-        assert.isAtMost((yield* world.manifests).length, 20)
+        assert.isAtMost((yield* world.manifests).length, 15)
         assert.isAtLeast((yield* world.manifests).length, 8)
+        assert.deepStrictEqual(told, ["Warn: the pool is not full: cannot create pod: exceeded quota"])
+        yield* Time.pass("1 hour")
+        assert.lengthOf(yield* world.pods, 20, "it is tried for ever")
+        assert.deepStrictEqual(told.slice(1), ["Info: the pool is being filled again"])
         yield* drain
-      }).pipe(Effect.provide(layer))
+      }).pipe(Effect.provide(layer), Effect.provide(logTo(told)))
     }))
 
   it.effect("pods that fail are deleted, and not made as fast as they fail", () =>
@@ -314,6 +313,7 @@ describe("a warm pool", () => {
         const draining = yield* Effect.forkChild(drain)
         yield* Time.pass("30 seconds")
         assert.isDefined(draining.pollUnsafe())
+        assert.isDefined(name)
         assert.deepStrictEqual(names(yield* world.pods), [name])
         yield* claim.close
       }).pipe(Effect.provide(layer))
@@ -332,139 +332,4 @@ describe("a warm pool", () => {
         assert.isDefined(draining.pollUnsafe())
       }).pipe(Effect.provide(layer))
     }))
-})
-
-const upTo = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
-const some = <const A extends ReadonlyArray<string>>(values: A) =>
-  Schema.Array(Schema.Literals(values)).check(Schema.isMaxLength(4))
-
-const step = Schema.Struct({
-  waitMillis: upTo(6000),
-  what: Schema.Literals(["claim", "claim", "claim", "close", "touch"]),
-  replica: upTo(2),
-  user: Schema.Literals(["max", "prof-x"]),
-  place: upTo(7)
-})
-
-const worlds = {
-  replicas: Schema.Int.check(Schema.isBetween({ minimum: 2, maximum: 3 })),
-  size: upTo(3),
-  staff: upTo(2),
-  steps: Schema.Array(step).check(Schema.isMaxLength(12)),
-  startMillis: upTo(12_000),
-  settleMillis: upTo(20_000)
-}
-
-const faults = {
-  creates: some(["ok", "answerLost", "late", "requestLost", "fault", "forbidden", "hangs"]),
-  deletes: some(["ok", "answerLost", "requestLost", "fault", "forbidden"]),
-  patches: some(["ok", "answerLost", "requestLost", "fault"]),
-  watches: some(["ok", "breaks", "silent"]),
-  createMillis: upTo(4000)
-}
-
-type World = {
-  readonly replicas: number
-  readonly size: number
-  readonly staff: number
-  readonly steps: ReadonlyArray<typeof step.Type>
-  readonly startMillis: number
-  readonly settleMillis: number
-}
-
-/** Plays a world, and checks what must hold in each. Answers how many pods were created and how many claims made. */
-const play = (world: World, plan: Partial<FakeCluster.FakeClusterPlan>) =>
-  Effect.gen(function*() {
-    const cluster = yield* FakeCluster.make({ ...calmPlan, startMillis: world.startMillis, ...plan })
-    const config = yield* poolConfig({
-      size: world.size,
-      classes: [{ name: "staff", users: ["prof-*"], size: world.staff }]
-    })
-    const claims: Array<FakeClaim & { readonly id: string; readonly user: string; open: boolean }> = []
-    const holds = Effect.gen(function*() {
-      const pods = yield* cluster.world.pods
-      const got = yield* Effect.forEach(claims, ({ got }) => got)
-      const given = got.filter((name) => name !== undefined)
-      assert.strictEqual(new Set(given).size, given.length, "one pod was given to two connections")
-      for (const [place, { id, open }] of claims.entries()) {
-        const name = got[place]
-        if (name === undefined || !open) continue
-        const pod = pods.find(({ metadata }) => metadata.name === name)
-        assert.strictEqual(
-          pod?.metadata.annotations?.[ownerKeys.connectionId],
-          id,
-          "a claimed pod is gone, or another's"
-        )
-      }
-    })
-    const end = (claim: (typeof claims)[number]) =>
-      Effect.suspend(() => {
-        claim.open = false
-        return Effect.asVoid(Effect.forkDetach(claim.close))
-      })
-    yield* Effect.gen(function*() {
-      const replicas = yield* Effect.forEach(
-        Array.from({ length: world.replicas }, (_, place) => `replica-${place}`),
-        (id) => startReplica(config, id)
-      )
-      yield* Time.pass(world.settleMillis)
-      for (const { place, replica, user, waitMillis, what } of world.steps) {
-        yield* Time.pass(waitMillis)
-        yield* holds
-        const pods = yield* cluster.world.pods
-        const claim = claims[place]
-        const touched = pods[place]
-        const pool = replicas[replica % world.replicas]?.pool
-        if (what === "claim" && pool !== undefined) {
-          const id = `c${claims.length}`
-          // Two at the same time, so that replicas meet.
-          claims.push({ ...(yield* connect(pool, id, user)), id, user, open: true })
-          const other = replicas[(replica + 1) % world.replicas]?.pool ?? pool
-          claims.push({ ...(yield* connect(other, `${id}b`, user)), id: `${id}b`, user, open: true })
-        } else if (what === "close" && claim?.open === true) yield* end(claim)
-        else if (what === "touch" && touched !== undefined) {
-          yield* cluster.world.changePod(touched.metadata.name, (pod) => ({ ...pod }))
-        }
-      }
-      yield* quiet
-      yield* holds
-      const resting = yield* cluster.world.pods
-      assert.lengthOf(freeOf(resting), world.size, "free pods")
-      assert.lengthOf(freeOf(resting, "staff"), world.staff, "free pods of the class")
-      yield* Effect.forEach(claims, end)
-      yield* Time.pass("2 minutes")
-      assert.lengthOf(yield* cluster.world.pods, world.size + world.staff, "a claimed pod outlives its connection")
-      yield* Effect.forEach(replicas, ({ drain }) => Effect.forkDetach(drain))
-      yield* Time.pass("2 minutes")
-      assert.deepStrictEqual(names(yield* cluster.world.pods), [], "pods after the drain")
-      assert.strictEqual(yield* cluster.world.openStreams, 0, "a watch was left open")
-    }).pipe(Effect.provide(cluster.layer))
-    const given = (yield* Effect.forEach(claims, ({ got }) => got)).filter((name) => name !== undefined).length
-    return { created: (yield* cluster.world.manifests).length, claimed: given }
-  })
-
-const replays = { arbitrary: { runs: 300 } }
-
-describe("a warm pool of several replicas", () => {
-  it.effect.prop(
-    "gives no pod to two, deletes each claimed one with its connection and no other, comes to rest at its size and drains to nothing, whatever fails",
-    { ...worlds, ...faults },
-    (world) =>
-      Effect.gen(function*() {
-        const { claimed, created } = yield* play(world, world)
-        const connections = 2 * world.steps.length
-        assert.isAtMost(
-          created,
-          world.replicas * (world.size + world.staff + 2) + claimed + connections + world.creates.length,
-          "creations"
-        )
-      }),
-    replays
-  )
-
-  it.effect.prop("in good weather makes hardly more pods than are claimed", worlds, (world) =>
-    Effect.gen(function*() {
-      const { claimed, created } = yield* play(world, {})
-      assert.isAtMost(created, world.size + world.staff + claimed + 2 * (world.replicas - 1) * (1 + world.steps.length))
-    }), replays)
 })

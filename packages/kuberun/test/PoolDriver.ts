@@ -1,6 +1,6 @@
 /** Replicas with a pool over one cluster in memory, and connections that claim from them. */
 import { Time } from "@kuberun/testkit"
-import { Effect, Exit, Fiber, Scope, SubscriptionRef } from "effect"
+import { Effect, Exit, type Fiber, Logger, Scope, SubscriptionRef } from "effect"
 import { Cluster, type Config, decodeConfig, type Pod } from "kuberun"
 import { poolKey } from "../src/Labels.ts"
 import * as PodPool from "../src/PodPool.ts"
@@ -69,6 +69,17 @@ export const connect = Effect.fn(function*(pool: PodPool.PodPool, connectionId: 
 
 export const freeOf = (pods: ReadonlyArray<Pod>, poolClass = "default"): ReadonlyArray<Pod> =>
   pods.filter(({ metadata }) => metadata.labels?.[poolKey] === poolClass)
+
+export const names = (pods: ReadonlyArray<Pod>): ReadonlyArray<string> =>
+  pods.map(({ metadata }) => metadata.name).toSorted()
+
+/** Writes down what is logged for people to read. */
+export const logTo = (told: Array<string>) =>
+  Logger.layer([
+    Logger.make(({ logLevel, message }) => {
+      if (logLevel !== "Debug") told.push(`${logLevel}: ${String(message)}`)
+    })
+  ])
 
 /** Until a pool of a few pods is full. */
 export const untilFull = Time.pass("20 seconds")

@@ -220,26 +220,27 @@ describe("any plan", () => {
     anyFacts,
     (any) =>
       Effect.sync(() => {
-        const first = toFacts({ ...any, asked: [], slots: 2 })
-        let given = { ...first, waiting: first.waiting.filter(({ state }) => state !== "leaving") }
+        const given = toFacts({ ...any, asked: [], slots: 2 })
+        let waiting = given.waiting.filter(({ state }) => state !== "leaving")
+        let { now: time, shortSince } = given
         let made = 0
         for (let round = 0; round < 200; round++) {
-          const plan = poolPlan(given)
+          const plan = poolPlan({ ...given, now: time, shortSince, waiting })
           const gone = new Set(plan.remove.map(({ pod }) => pod.uid))
-          const kept = given.waiting.filter(({ uid }) => !gone.has(uid))
           const fresh = plan.create.map((poolClass) =>
-            pod(`new${made++}`, { poolClass, created: "9", firstSeen: given.now, existsSince: given.now })
+            pod(`new${made++}`, { poolClass, created: "9", firstSeen: time, existsSince: time })
           )
-          if (plan.again === undefined && gone.size === 0 && fresh.length === 0) break
-          const wait = gone.size > 0 || fresh.length > 0 ? 1 : Math.max(1, (plan.again ?? given.now) - given.now)
+          const wait = gone.size > 0 || fresh.length > 0 ? 1 : (plan.again ?? Number.POSITIVE_INFINITY) - time
+          // What would be renewed because of its age only is not waited for.
           if (wait > 300_000) break
-          const waiting = [...kept, ...fresh].map((pod) =>
-            pod.state === "starting" ? { ...pod, state: "ready" as const } : pod
-          )
-          given = { ...given, now: given.now + wait, waiting, shortSince: plan.shortSince }
+          const ready = waiting.filter(({ uid }) => !gone.has(uid))
+            .map((pod) => pod.state === "starting" ? { ...pod, state: "ready" as const } : pod)
+          waiting = [...ready, ...fresh]
+          time += wait
+          shortSince = plan.shortSince
         }
         for (const [poolClass, size] of given.sizes) {
-          assert.lengthOf(given.waiting.filter((pod) => pod.poolClass === poolClass), size)
+          assert.lengthOf(waiting.filter((pod) => pod.poolClass === poolClass), size)
         }
         assert.isAtMost(made, 4 + 4 + any.pods.length)
       }),
