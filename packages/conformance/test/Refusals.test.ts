@@ -40,11 +40,6 @@ const failures: ReadonlyArray<readonly [string, ServiceOptions, RegExp]> = [
     "a container that keeps ending",
     { image: "kuberun.test/crash", timeout: "1h" },
     /^Your pod .*: container shell (keeps ending|is not running): its last run ended with exit code 1 \(\w+\)\.$/
-  ],
-  [
-    "an image without a shell",
-    { image: "kuberun.test/noshell" },
-    /^The image of your pod has no \/bin\/sh, which this session needs\.$/
   ]
 ]
 

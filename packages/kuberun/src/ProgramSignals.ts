@@ -27,35 +27,32 @@ export interface ProgramSignals {
 /** Each is an exec of its own: who sends more at once than these means no more by it. */
 const mostWaiting = 16
 
-/** How long the end of a program is held back until it is known whether the signal that explains it was delivered. */
-const explanationPatience = "2 seconds"
-
-interface UnderWay {
-  readonly name: string
-  readonly done: Deferred.Deferred<void>
-}
+/** How long a program's end is held back until the signal before it, which may explain it, has its answer. */
+const answerPatience = "2 seconds"
 
 export const make: Effect.Effect<ProgramSignals> = Effect.gen(function*() {
   const waiting = yield* Queue.dropping<SignalRequest>(mostWaiting)
   const delivered = yield* Ref.make<ReadonlySet<string>>(new Set())
-  const underWay = yield* Ref.make<UnderWay | undefined>(undefined)
+  /** Completed when the request that is being carried out has its answer. */
+  const underWay = yield* Ref.make<Deferred.Deferred<void> | undefined>(undefined)
 
-  const signal = Effect.fnUntraced(function*(program: LaunchedProgram, name: string) {
-    if (!Signals.isSignal(name)) return false
-    const done = yield* Deferred.make<void>()
-    yield* Ref.set(underWay, { name, done })
-    return yield* program.signal(name).pipe(
-      Effect.tap((success) => success ? Ref.update(delivered, (before) => new Set(before).add(name)) : Effect.void),
-      Effect.ensuring(Effect.andThen(Ref.set(underWay, undefined), Deferred.succeed(done, undefined)))
-    )
-  })
+  const signal = (program: LaunchedProgram, name: string) =>
+    Signals.isSignal(name)
+      ? program.signal(name).pipe(
+        Effect.tap((success) => success ? Ref.update(delivered, (before) => new Set(before).add(name)) : Effect.void)
+      )
+      : Effect.succeed(false)
 
-  const deliver = (program: LaunchedProgram) => (request: SignalRequest) =>
-    (request._tag === "Break" ? program.interrupt : signal(program, request.name)).pipe(
-      // The program's end may come before the answer.
-      Effect.onInterrupt(() => request.reply(false)),
-      Effect.flatMap(request.reply)
-    )
+  const deliver = (program: LaunchedProgram) =>
+    Effect.fnUntraced(function*(request: SignalRequest) {
+      const answered = yield* Deferred.make<void>()
+      yield* Ref.set(underWay, answered)
+      yield* (request._tag === "Break" ? program.interrupt : signal(program, request.name)).pipe(
+        Effect.flatMap(request.reply),
+        Effect.onInterrupt(() => request.reply(false)),
+        Effect.ensuring(Effect.andThen(Ref.set(underWay, undefined), Deferred.succeed(answered, undefined)))
+      )
+    })
 
   const refuseWaiting = Queue.clear(waiting).pipe(
     Effect.flatMap((requests) => Effect.forEach(requests, ({ reply }) => reply(false), { discard: true }))
@@ -68,9 +65,7 @@ export const make: Effect.Effect<ProgramSignals> = Effect.gen(function*() {
     end: Effect.andThen(refuseWaiting, Effect.asVoid(Queue.shutdown(waiting))),
     exitStatus: Effect.fnUntraced(function*(code) {
       const pending = yield* Ref.get(underWay)
-      if (pending !== undefined && Signals.codeOf(pending.name) === code) {
-        yield* Effect.timeoutOption(Deferred.await(pending.done), explanationPatience)
-      }
+      if (pending !== undefined) yield* Effect.timeoutOption(Deferred.await(pending), answerPatience)
       return Signals.exitStatus(code, yield* Ref.get(delivered))
     })
   }

@@ -28,13 +28,12 @@ const numbers: ReadonlyMap<string, number> = new Map([
 /** Whether it is the name of a signal that can be asked for. */
 export const isSignal = (name: string): boolean => numbers.has(name)
 
-/** The exit code of a program that the signal ended. */
-export const codeOf = (name: string): number => 128 + (numbers.get(name) ?? 0)
-
 /** How a program ended whose exit code is `code`, to which these signals were delivered. */
 export const exitStatus = (code: number, delivered: ReadonlySet<string>): ExitStatus => {
   for (const name of delivered) {
-    if (codeOf(name) === code) return { _tag: "Signaled", signal: name, message: `ended by signal ${name}` }
+    if (128 + (numbers.get(name) ?? 0) === code) {
+      return { _tag: "Signaled", signal: name, message: `ended by signal ${name}` }
+    }
   }
   return { _tag: "Exited", code }
 }
