@@ -185,8 +185,10 @@ const turnAway = Effect.fnUntraced(function*(channel: SessionChannel, sentence: 
     Stream.runHead,
     Effect.timeoutOption(turnAwayPatience)
   )
-  const request = Option.getOrUndefined(Option.flatten(asked))
-  if (request !== undefined) return yield* deny(seen, request, sentence)
-  yield* say(channel, sentence, seen.hasTerminal())
-  yield* channel.exit(nothingRan)
+  if (Option.isNone(asked)) {
+    yield* say(channel, sentence, seen.hasTerminal())
+    return yield* channel.exit(nothingRan)
+  }
+  // Otherwise the channel was closed before.
+  if (Option.isSome(asked.value)) yield* deny(seen, asked.value.value, sentence)
 })

@@ -3,7 +3,7 @@
  * Schemas, so that they can be put together, and narrowed with `check`.
  *
  * ```ts
- * it.effect.prop("…", { identity, steps: clientSteps }, ({ identity, steps }) => …, { arbitrary: { runs: 300 } })
+ * it.effect.prop("…", { connection, steps: clientSteps }, ({ connection, steps }) => …, { arbitrary: { runs: 300 } })
  * ```
  */
 import { Effect, Schema } from "effect"
@@ -65,16 +65,20 @@ export const connectionId = Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$
 const address = Schema.Literals(["127.0.0.1", "192.0.2.7", "::1", "2001:db8::1", "fe80::1%eth0", "::ffff:192.0.2.7"])
 const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
 
-/** Who is connected: `Identity`, which `FakeSsh.makeConnection` takes too. */
-export const identity = Schema.Struct({
-  connectionId,
+const person = {
   username,
   remoteAddress: address,
   remotePort: port,
   localAddress: address,
   localPort: port,
-  metadata: Schema.Record(Schema.Literals(["team", "shell", "a b", "__proto__x"]), username)
-})
+  metadata: Schema.Record(Schema.Literals(["team", "shell", "a b"]), username)
+}
+
+/** Who is connected, as pods are named and labelled by: `Identity`. */
+export const identity = Schema.Struct({ connectionId, ...person })
+
+/** The same as a connection tells it, for `FakeSsh.makeConnection`. */
+export const connection = Schema.Struct({ id: connectionId, ...person })
 
 const size = Schema.Struct({ columns: upTo(500), rows: upTo(200) })
 const text = Schema.Union([Schema.Literals(oddTexts), Schema.String])
