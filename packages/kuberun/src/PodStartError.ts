@@ -13,8 +13,24 @@ export class PodFailed extends Schema.TaggedClass<PodFailed>()("PodFailed", {
   detail: Schema.String
 }) {}
 
-/** Somebody deleted the pod, or something evicted it. */
-export class PodDeleted extends Schema.TaggedClass<PodDeleted>()("PodDeleted", {}) {}
+/**
+ * Somebody deleted the pod; where it was the cluster itself, `reason` is its word for why ("PreemptionByScheduler"), and
+ * `detail` its sentence.
+ */
+export class PodDeleted extends Schema.TaggedClass<PodDeleted>()("PodDeleted", {
+  reason: Schema.optionalKey(Schema.String),
+  detail: Schema.optionalKey(Schema.String)
+}) {}
+
+/**
+ * The container ended and was started again, which no program in it survives: `reason` ("OOMKilled") and `exitCode` are
+ * those of the run that ended.
+ */
+export class ContainerRestarted extends Schema.TaggedClass<ContainerRestarted>()("ContainerRestarted", {
+  container: Schema.String,
+  reason: Schema.optionalKey(Schema.String),
+  exitCode: Schema.optionalKey(Schema.Int)
+}) {}
 
 /** It was not ready in time; `activity` is what it was doing then. */
 export class NotReadyInTime extends Schema.TaggedClass<NotReadyInTime>()("NotReadyInTime", {
@@ -32,24 +48,30 @@ export class PodStartError extends Schema.TaggedError<PodStartError>()("PodStart
   }
 }
 
-/** A pod that ran is gone from under its sessions. */
+/** A pod that ran is gone from under its sessions, or its container from under a program. */
 export class PodEnded extends Schema.TaggedError<PodEnded>()("PodEnded", {
   pod: Schema.String,
-  reason: Schema.Union([PodFailed, PodDeleted])
+  reason: Schema.Union([PodFailed, PodDeleted, ContainerRestarted])
 }) {
   override get message(): string {
     return `pod ${this.pod} ended: ${describe(this.reason)}`
   }
 }
 
-const describe = (reason: PodStartError["reason"]): string => {
+const describe = (reason: PodStartError["reason"] | PodEnded["reason"]): string => {
   switch (reason._tag) {
     case "Refused":
       return reason.error.message
     case "PodFailed":
       return `${reason.reason}: ${reason.detail}`
     case "PodDeleted":
-      return "it was deleted"
+      return reason.reason === undefined
+        ? "it was deleted"
+        : `it was deleted: ${reason.reason} (${reason.detail ?? ""})`
+    case "ContainerRestarted":
+      return `container ${reason.container} was restarted: ${reason.reason ?? "no reason known"}, exit code ${
+        reason.exitCode ?? "unknown"
+      }`
     case "NotReadyInTime":
       return `not ready after ${reason.seconds} s (${reason.activity})`
   }

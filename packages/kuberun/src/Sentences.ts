@@ -3,7 +3,13 @@
  * something to do, one that says what. Pure.
  */
 import type { ClusterError } from "./Cluster.ts"
-import { PodEnded, type PodFailed, type PodStartError } from "./PodStartError.ts"
+import {
+  type ContainerRestarted,
+  type PodDeleted,
+  PodEnded,
+  type PodFailed,
+  type PodStartError
+} from "./PodStartError.ts"
 
 /**
  * Texts from a cluster may hold anything, and go to a terminal: control characters, which could move its cursor or
@@ -35,33 +41,84 @@ export const clusterSentence = (error: ClusterError): string => {
   }
 }
 
+/** Kubernetes' reasons for taking a pod from its node, in words. */
+const takenAway: Readonly<Record<string, string>> = {
+  Evicted: "it was evicted from its node",
+  NodeLost: "its node was lost",
+  NodeShutdown: "its node shuts down",
+  Shutdown: "its node shuts down",
+  Terminated: "its node shuts down",
+  Preempting: "another pod took its place",
+  DeadlineExceeded: "it has run for as long as it may",
+  PreemptionByScheduler: "a pod of higher priority took its place",
+  DeletionByTaintManager: "its node was lost, or takes such pods no longer",
+  EvictionByEvictionAPI: "it was evicted, as when its node is emptied",
+  DeletionByPodGC: "its node is gone",
+  TerminationByKubelet: "its node is short of resources, or shuts down"
+}
+
+const imageReasons: ReadonlySet<string> = new Set([
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "InvalidImageName",
+  "ErrImageNeverPull",
+  "ImageInspectError",
+  "RegistryUnavailable",
+  "SignatureValidationFailed"
+])
+
+const wordsOf = (reason: string): string | undefined => {
+  if (imageReasons.has(reason)) return "its image cannot be pulled"
+  const resource = /^OutOf(\w+)$/.exec(reason)?.[1]
+  if (resource !== undefined) return `its node has no ${resource} left`
+  return Object.hasOwn(takenAway, reason) ? takenAway[reason] : undefined
+}
+
 const failureSentence = ({ detail: text, reason }: PodFailed): string => {
   const detail = clause(text)
-  switch (reason) {
-    case "ErrImagePull":
-    case "ImagePullBackOff":
-    case "InvalidImageName":
-    case "ErrImageNeverPull":
-      return `its image cannot be pulled: ${detail} (${reason})`
-    default:
-      return `${detail} (${reason})`
+  const words = wordsOf(reason)
+  // A container's last reason is told with its exit code already.
+  const named = detail.includes(`(${printable(reason)})`) ? detail : `${detail} (${printable(reason)})`
+  return words === undefined ? named : `${words}: ${named}`
+}
+
+const deletion = ({ detail, reason }: PodDeleted): string => {
+  if (reason === undefined) return ""
+  const words = wordsOf(reason) ?? "the cluster took it away"
+  return `: ${words} (${detail === undefined || printable(detail) === "" ? printable(reason) : clause(detail)})`
+}
+
+const restartedSentence = (pod: string, { container, exitCode, reason }: ContainerRestarted): string => {
+  const how = [
+    ...(reason === undefined ? [] : [printable(reason)]),
+    ...(exitCode === undefined ? [] : [`exit code ${exitCode}`])
+  ].join(", ")
+  return `Your pod ${pod}: container ${printable(container)} was restarted${
+    how === "" ? "" : ` (${how})`
+  }, and your program ended with it.`
+}
+
+const endedSentence = ({ pod, reason }: PodEnded): string => {
+  switch (reason._tag) {
+    case "PodDeleted":
+      return `Your pod ${pod} was deleted, so this session ends${deletion(reason)}.`
+    case "ContainerRestarted":
+      return restartedSentence(pod, reason)
+    case "PodFailed":
+      return `Your pod ${pod} has ended under this session: ${clause(failureSentence(reason))}.`
   }
 }
 
 /** Why there is no pod, or no longer one. */
 export const podSentence = (error: PodStartError | PodEnded): string => {
-  if (error instanceof PodEnded) {
-    return error.reason._tag === "PodDeleted"
-      ? `Your pod ${error.pod} was deleted, so this session ends.`
-      : `Your pod ${error.pod} has ended under this session: ${clause(failureSentence(error.reason))}.`
-  }
+  if (error instanceof PodEnded) return endedSentence(error)
   switch (error.reason._tag) {
     case "Refused":
       return `Your pod could not be started: ${clause(clusterSentence(error.reason.error))}.`
     case "PodFailed":
       return `Your pod could not be started: ${clause(failureSentence(error.reason))}.`
     case "PodDeleted":
-      return `Your pod ${error.pod} was deleted while it started.`
+      return `Your pod ${error.pod} was deleted while it started${deletion(error.reason)}.`
     case "NotReadyInTime":
       return `Your pod was not ready within ${error.reason.seconds} s: ${clause(error.reason.activity)}.`
   }

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import type { ContainerState, ContainerStatus, Pod, PodStatus } from "kuberun"
-import { notRunning, podReadiness } from "../src/PodReadiness.ts"
+import { notRunning } from "../src/ContainerRun.ts"
+import { podReadiness } from "../src/PodReadiness.ts"
 
 const running: ContainerState = { running: {} }
 const waiting = (reason?: string, message?: string): ContainerState => ({
@@ -43,10 +44,7 @@ describe("a pod that starts", () => {
     const reason of [
       "InvalidImageName",
       "ErrImageNeverPull",
-      "SignatureValidationFailed",
-      "CreateContainerConfigError",
-      "RunContainerError",
-      "PostStartHookError"
+      "SignatureValidationFailed"
     ]
   ) {
     it(`has failed when a container waits with ${reason}`, () => {
@@ -54,6 +52,44 @@ describe("a pod that starts", () => {
       assert.strictEqual(failure(pending(waiting(reason))), `${reason}: container shell`)
     })
   }
+
+  for (
+    const [reason, message] of [
+      ["CreateContainerConfigError", "configmap \"settings\" not found"],
+      ["CreateContainerConfigError", "couldn't find key token in Secret default/s"],
+      ["CreateContainerError", "context deadline exceeded"],
+      ["RunContainerError", "failed to start shim"],
+      ["PostStartHookError", "Exec lifecycle hook failed"]
+    ] as const
+  ) {
+    it(`tells of ${reason} (${message}), which may heal, and what it would fail with`, () => {
+      assert.deepStrictEqual(podReadiness(pending(waiting(reason, message)), "shell"), {
+        _tag: "Starting",
+        activity: `container shell cannot be started yet (${message})`,
+        fault: { reason, detail: message }
+      })
+    })
+  }
+
+  for (
+    const [reason, message] of [
+      ["CreateContainerConfigError", "container has runAsNonRoot and image will run as root"],
+      ["RunContainerError", "exec: \"/bin/sh\": stat /bin/sh: no such file or directory"],
+      ["RunContainerError", "exec: \"sh\": executable file not found in $PATH"],
+      ["CreateContainerError", "exec /run.sh: exec format error"]
+    ] as const
+  ) {
+    it(`has failed at once with ${reason} (${message}), which only another image or template mends`, () => {
+      assert.strictEqual(failure(pending(waiting(reason, message))), `${reason}: ${message}`)
+    })
+  }
+
+  it("does not take a back-off without a word of its cause for the end of it", () => {
+    const readiness = podReadiness(pending(waiting("ImagePullBackOff", `Back-off pulling image "${image}"`)), "shell")
+    assert.strictEqual(readiness._tag === "Starting" && readiness.fault?.reason, "ImagePullBackOff")
+    const passing = podReadiness(pending(waiting("ErrImagePull", "i/o timeout")), "shell")
+    assert.isUndefined(passing._tag === "Starting" ? passing.fault : "not starting")
+  })
 
   const image = "registry.example.com/geoffrey/temporary-shell:503"
   for (
@@ -111,12 +147,46 @@ describe("a pod that starts", () => {
     assert.strictEqual(failure(status(unknown)), "CrashLoopBackOff: container shell keeps ending")
   })
 
+  it("does not give up at once on another container that keeps ending: it may wait for something", () => {
+    const looping = { state: waiting("CrashLoopBackOff", "back-off"), lastState: ended(1) }
+    for (
+      const statuses of [
+        { initContainerStatuses: [{ name: "prepare", ...looping }] },
+        { containerStatuses: [{ name: "shell", state: running }, { name: "proxy", ...looping }] }
+      ]
+    ) {
+      const readiness = podReadiness(pod({ phase: "Pending", conditions: [scheduled], ...statuses }), "shell")
+      assert.strictEqual(readiness._tag, "Starting")
+      if (readiness._tag === "Starting") {
+        assert.match(
+          readiness.activity,
+          /^trying again \(container \w+ keeps ending: its last run ended with exit code 1\)$/
+        )
+        assert.strictEqual(readiness.fault?.reason, "CrashLoopBackOff")
+      }
+    }
+  })
+
+  it("tells a fault that may not heal before one that only takes its time", () => {
+    const statuses = [
+      { name: "proxy", state: waiting("ErrImagePull", "i/o timeout") },
+      { name: "shell", state: waiting("CreateContainerConfigError", "secret \"s\" not found") }
+    ]
+    const readiness = podReadiness(pod({ phase: "Pending", containerStatuses: statuses }), "shell")
+    assert.strictEqual(readiness._tag === "Starting" && readiness.fault?.reason, "CreateContainerConfigError")
+  })
+
   it("waits for a node with the scheduler's sentence", () => {
     const message = "0/3 nodes are available: 3 Insufficient cpu."
     const unschedulable = { type: "PodScheduled", status: "False", reason: "Unschedulable", message }
     assert.strictEqual(
       activity(pod({ phase: "Pending", conditions: [unschedulable] })),
       `waiting for a node (${message})`
+    )
+    const gated = { type: "PodScheduled", status: "False", reason: "SchedulingGated", message: "Scheduling is blocked" }
+    assert.strictEqual(
+      activity(pod({ phase: "Pending", conditions: [gated] })),
+      "waiting to be let to a node (Scheduling is blocked)"
     )
     assert.strictEqual(activity(pod({ phase: "Pending" })), "waiting for a node")
     assert.strictEqual(activity(pod({})), "waiting for a node")
@@ -141,6 +211,40 @@ describe("a pod that starts", () => {
       ),
       "waiting until it is ready"
     )
+  })
+
+  it("does not take a sidecar for an init container that it waits for, and tells what is not ready", () => {
+    const subject = pod({
+      phase: "Pending",
+      conditions: [scheduled],
+      initContainerStatuses: [{ name: "mesh", state: running }],
+      containerStatuses: [{ name: "shell", state: waiting("PodInitializing") }]
+    })
+    const sidecar = {
+      ...subject,
+      spec: { containers: [], initContainers: [{ name: "mesh", restartPolicy: "Always" }] }
+    }
+    assert.strictEqual(activity(subject), "running init container mesh")
+    assert.strictEqual(activity(sidecar), "creating container with image shell")
+    const message = "containers with unready status: [proxy]"
+    assert.strictEqual(
+      activity(pod({
+        phase: "Running",
+        conditions: [scheduled, { type: "Ready", status: "False", reason: "ContainersNotReady", message }],
+        containerStatuses: [{ name: "shell", state: running }]
+      })),
+      `waiting until it is ready (${message})`
+    )
+  })
+
+  it("looks at no ephemeral container: kubectl debug does it no harm", () => {
+    const debugged = {
+      phase: "Running",
+      conditions: [scheduled, isReady],
+      containerStatuses: [{ name: "shell", state: running }],
+      ephemeralContainerStatuses: [{ name: "debugger", state: waiting("ErrImagePull", "denied") }]
+    }
+    assert.strictEqual(podReadiness(pod(debugged), "shell")._tag, "Ready")
   })
 
   it("has failed when an init container or a sidecar can never run", () => {
@@ -234,6 +338,44 @@ describe("a pod that runs", () => {
       "Failed: container shell has ended: its last run ended with exit code 2"
     )
     assert.strictEqual(failure(pod({ phase: "Failed" })), "Failed: container shell has ended")
+  })
+
+  it("has ended for the cluster's reason where it has none of its own, and by the init container that failed", () => {
+    const target = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "TerminationByKubelet",
+      message: "Pod was terminated in response to imminent node shutdown."
+    }
+    assert.strictEqual(
+      failure(pod({ phase: "Failed", conditions: [target] })),
+      "TerminationByKubelet: Pod was terminated in response to imminent node shutdown."
+    )
+    assert.strictEqual(
+      failure(pod({
+        phase: "Failed",
+        initContainerStatuses: [{ name: "check", state: ended(0, "Completed") }, { name: "prepare", state: ended(3) }],
+        containerStatuses: [{ name: "shell", state: waiting("PodInitializing") }]
+      })),
+      "Failed: container prepare has ended: its last run ended with exit code 3"
+    )
+  })
+
+  it("is leaving with the cluster's reason, where it was the cluster that deleted it", () => {
+    const leaving = { deletionTimestamp: "2026-01-01T00:00:00Z" }
+    const target = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "EvictionByEvictionAPI",
+      message: "Eviction API"
+    }
+    assert.deepStrictEqual(podReadiness(pod({ conditions: [target] }, leaving), "shell"), {
+      _tag: "Leaving",
+      cause: { reason: "EvictionByEvictionAPI", detail: "Eviction API" }
+    })
+    assert.deepStrictEqual(podReadiness(pod({ conditions: [{ ...target, status: "False" }] }, leaving), "shell"), {
+      _tag: "Leaving"
+    })
   })
 
   const state = Schema.Literals(["running", "ended", "none", "creating", "pulling", "unknown"])

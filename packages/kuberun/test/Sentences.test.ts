@@ -2,7 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ClusterError, type ClusterErrorReason, Unauthorized } from "kuberun"
 import * as Reasons from "../src/Cluster.ts"
-import { NotReadyInTime, PodDeleted, PodEnded, PodFailed, PodStartError, Refused } from "../src/PodStartError.ts"
+import {
+  ContainerRestarted,
+  NotReadyInTime,
+  PodDeleted,
+  PodEnded,
+  PodFailed,
+  PodStartError,
+  Refused
+} from "../src/PodStartError.ts"
 import { execSentence, notStartedSentence, podSentence } from "../src/Sentences.ts"
 
 const text = Schema.Array(Schema.Union([
@@ -28,7 +36,7 @@ const clusterReasons = (detail: string): ReadonlyArray<ClusterErrorReason> => [
   new Reasons.Misconfigured({ detail })
 ]
 
-const podReasons = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "Evicted"]
+const podReasons = ["ErrImagePull", "InvalidImageName", "Evicted", "OutOfcpu", "SomethingNew", "constructor"]
 
 /** Every sentence there is, with `detail` wherever a cluster's own text can stand. */
 const sentences = (detail: string): ReadonlyArray<string> => {
@@ -45,6 +53,11 @@ const sentences = (detail: string): ReadonlyArray<string> => {
     ]),
     podSentence(new PodStartError({ pod: "b", reason: new PodDeleted() })),
     podSentence(new PodEnded({ pod: "b", reason: new PodDeleted() })),
+    podSentence(new PodEnded({ pod: "b", reason: new PodDeleted({ reason: "EvictionByEvictionAPI", detail }) })),
+    podSentence(new PodStartError({ pod: "b", reason: new PodDeleted({ reason: `x${detail}`, detail }) })),
+    podSentence(
+      new PodEnded({ pod: "b", reason: new ContainerRestarted({ container: "shell", reason: detail, exitCode: 1 }) })
+    ),
     podSentence(new PodStartError({ pod: "b", reason: new NotReadyInTime({ seconds: 60, activity: detail }) })),
     notStartedSentence(["/bin/bash"], detail),
     notStartedSentence([], `executable file not found in $PATH ${detail}`),
@@ -92,5 +105,42 @@ describe("a sentence for the user", () => {
       refused(new Unauthorized({ detail: "expired" })),
       "Your pod could not be started: the cluster does not accept this service's credentials (expired); tell its administrator."
     )
+  })
+
+  it("says in words why the cluster took a pod away", () => {
+    const ended = (reason: string, detail = "its own words") =>
+      podSentence(new PodEnded({ pod: "b", reason: new PodFailed({ reason, detail }) }))
+    const deleted = (reason: string, detail?: string) =>
+      podSentence(
+        new PodEnded({ pod: "b", reason: new PodDeleted({ reason, ...(detail === undefined ? {} : { detail }) }) })
+      )
+    const failed = "Your pod b has ended under this session:"
+    assert.strictEqual(ended("Evicted"), `${failed} it was evicted from its node: its own words (Evicted).`)
+    assert.strictEqual(ended("NodeLost"), `${failed} its node was lost: its own words (NodeLost).`)
+    assert.strictEqual(ended("OutOfmemory"), `${failed} its node has no memory left: its own words (OutOfmemory).`)
+    assert.strictEqual(ended("SomethingNew"), `${failed} its own words (SomethingNew).`)
+    const gone = "Your pod b was deleted, so this session ends:"
+    assert.strictEqual(
+      deleted("DeletionByTaintManager"),
+      `${gone} its node was lost, or takes such pods no longer (DeletionByTaintManager).`
+    )
+    assert.strictEqual(
+      deleted("EvictionByEvictionAPI", "Eviction API: evicting."),
+      `${gone} it was evicted, as when its node is emptied (Eviction API: evicting).`
+    )
+    assert.strictEqual(deleted("SomethingNew"), `${gone} the cluster took it away (SomethingNew).`)
+  })
+
+  it("tells how a container ended that was started again", () => {
+    const restarted = (how: { readonly reason?: string; readonly exitCode?: number }) =>
+      podSentence(new PodEnded({ pod: "b", reason: new ContainerRestarted({ container: "shell", ...how }) }))
+    const first = "Your pod b: container shell was restarted"
+    const last = ", and your program ended with it."
+    assert.strictEqual(
+      restarted({ reason: "OOMKilled", exitCode: 137 }),
+      `${first} (OOMKilled, exit code 137)${last}`
+    )
+    assert.strictEqual(restarted({ exitCode: 1 }), `${first} (exit code 1)${last}`)
+    assert.strictEqual(restarted({}), `${first}${last}`)
   })
 })
