@@ -51,7 +51,7 @@ describe("an idle connection", () => {
 
   it.effect("is ended in time though its client does not read what it is told", () =>
     Effect.gen(function*() {
-      const { client, isOver } = yield* behind([idleTimeout({ after: "1 minute", warning: "50 seconds" })])
+      const { client, isOver } = yield* behind([idleTimeout({ after: "1 minute", warning: "2 seconds" })])
       const one = yield* client(Effect.never)
       yield* one.request(terminal)
       yield* one.request(shell)

@@ -46,6 +46,18 @@ describe("a connection that may last so long", () => {
       assert.isTrue(yield* isOver)
     }))
 
+  it.effect("is ended in time though its client does not read what it is told", () =>
+    Effect.gen(function*() {
+      const { client, isOver } = yield* behind([maxLifetime({ after: "1 minute", warning: "2 seconds" })])
+      const one = yield* client(Effect.never)
+      yield* one.request(terminal)
+      yield* one.request(shell)
+      yield* advance("1 minute")
+      yield* advance("5 seconds")
+      assert.isTrue(yield* isOver)
+      assert.deepStrictEqual(yield* statuses(one), [failure])
+    }))
+
   it.effect.prop(
     "is warned once and ended at its time, not before, wherever its beginning lies",
     {

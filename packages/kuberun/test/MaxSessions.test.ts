@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type FakeSsh, Time } from "@kuberun/testkit"
-import { Effect, Schema } from "effect"
+import { FakeHandler, FakeSsh, Time } from "@kuberun/testkit"
+import { Effect, Schema, Stream } from "effect"
 import { maxSessions } from "../src/MaxSessions.ts"
 import { behind, exec, failure, statuses } from "./PolicyDriver.ts"
 
@@ -35,6 +35,21 @@ describe("a limit on sessions", () => {
         assert.deepStrictEqual(yield* statuses(one), [{ _tag: "Exited", code: 0 }])
       }
       assert.lengthOf(yield* handler.sessions, 10)
+    }))
+
+  it.effect("has room for the one that is opened in the moment in which another is closed", () =>
+    Effect.gen(function*() {
+      const handler = yield* FakeHandler.make
+      const { connection } = yield* FakeSsh.makeConnection()
+      const [first, second] = [yield* FakeSsh.makeClient(), yield* FakeSsh.makeClient()]
+      const sessions = Stream.concat(
+        Stream.make(first.channel),
+        Stream.fromEffect(Effect.as(first.close, second.channel))
+      )
+      yield* Effect.forkChild(maxSessions(1)(handler.handle)({ ...connection, sessions }))
+      assert.isTrue(yield* second.request(exec("two")))
+      yield* Time.settle
+      assert.deepStrictEqual(yield* second.texts, { stdout: "", stderr: "" })
     }))
 
   it.effect("counts each connection by itself", () =>
