@@ -12,8 +12,6 @@ export const maxSessions = (most: number): Policy => (next) => (connection) =>
   Effect.suspend(() => {
     let open = 0
     const limited = mapChannels(Effect.fnUntraced(function*(channel, { refuse }) {
-      // A close that came before this channel is counted before it.
-      if (open >= most) yield* Effect.yieldNow
       if (open >= most) {
         return yield* refuse(
           `No more than ${most === 1 ? "one session" : `${most} sessions`} at once: close one, or connect again.`
