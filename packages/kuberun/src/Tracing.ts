@@ -11,8 +11,6 @@ import type { Policy } from "./Policy.ts"
 export const trace: Policy = (next) => (connection) =>
   Effect.withSpan(next(connection), "kuberun.connection", {
     kind: "server",
-    // A connection is nobody's child: what accepted it is not done before it.
-    root: true,
     attributes: {
       "kuberun.connection.id": connection.id,
       "user.name": connection.username,

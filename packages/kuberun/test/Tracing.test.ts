@@ -44,7 +44,10 @@ describe("a connection's span", () => {
       const own = spans.find(({ name }) => name === "kuberun.connection")
       assert.isDefined(own)
       assert.strictEqual(own.status._tag, "Started")
-      assert.isTrue(Option.isNone(own.parent))
+      assert.strictEqual(
+        Option.getOrUndefined(own.parent)?.spanId,
+        spans.find(({ name }) => name === "the server")?.spanId
+      )
       assert.deepStrictEqual(Object.fromEntries(own.attributes), {
         "kuberun.connection.id": connection.id,
         "user.name": "alice",
@@ -58,7 +61,12 @@ describe("a connection's span", () => {
       yield* Time.pass("1 minute")
       yield* Fiber.join(serving)
       assert.strictEqual(own.status._tag, "Ended")
-      const names = spans.filter(({ traceId }) => traceId === own.traceId).map(({ name }) => name)
+      const byId = new Map(spans.map((span) => [span.spanId, span]))
+      const isBelow = (span: Tracer.NativeSpan): boolean => {
+        const parent = byId.get(Option.getOrUndefined(span.parent)?.spanId ?? "")
+        return parent !== undefined && (parent === own || isBelow(parent))
+      }
+      const names = spans.filter(isBelow).map(({ name }) => name)
       for (const step of ["Kuberun.handle", "PodLifetime.acquire", "Session.serve", "ExecLaunch.launch"]) {
         assert.include(names, step)
       }
