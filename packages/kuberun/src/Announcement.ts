@@ -32,10 +32,10 @@ export type Reading =
 /** Reads the beginning of a program's output. */
 export type Reader = (bytes: Uint8Array) => Reading
 
-/** The fields' longest forms, so that no output is held back for longer than these. */
-const fields = /^(?:!|[0-9]{0,10}(?:;[0-9]{0,20})?)$/
-/** Process 1 is the container's own first one, whose group, to kill(2), is everybody. */
+/** The fields; process 1 is the container's own first one, whose group, to kill(2), is everybody. */
 const whole = /^(?:(!)|(?!1;)([1-9][0-9]{0,9});([0-9]{0,20}))$/
+/** What may become that. */
+const partial = /^(?:!|(?:[1-9][0-9]{0,9})?|(?!1;)[1-9][0-9]{0,9};[0-9]{0,20})$/
 
 /** The longest that is looked at: all fields at their longest behind the word. */
 const longestFields = 33
@@ -58,7 +58,7 @@ export const reader = (word: string): Reader => {
     if (!seen.startsWith(begin)) return begin.startsWith(seen) ? more : none
     const end = seen.indexOf(closing, begin.length)
     const said = seen.slice(begin.length, end < 0 ? undefined : end)
-    if (end < 0) return fields.test(said) ? more : none
+    if (end < 0) return partial.test(said) ? more : none
     const [, missing, pid, started] = whole.exec(said) ?? []
     const announcement: Announcement | undefined = missing !== undefined
       ? { _tag: "Missing" }

@@ -132,25 +132,24 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
 
   const help = (way: Way) => helpers(cluster, running, way === "Agent" ? agent : undefined)
 
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function*() {
-      // A program that is just being started in a pod that stays is waited for, to be ended.
-      const known = shared || (yield* Deferred.isDone(leader))
-        ? yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(leader)), lateStart)
-        : Option.none()
-      yield* Scope.close(streams, Exit.void)
-      const found = Option.getOrUndefined(known)
-      if (found === undefined || (ended && !shared)) return
-      const ending = help(found.way).end(found.leader).pipe(
-        Effect.timeout(endingTime),
-        Effect.catch((error) => Effect.logWarning(`what a program left behind was not ended: ${error.message}`)),
-        Effect.raceFirst(Effect.exit(running.ended)),
-        Effect.asVoid,
-        Effect.interruptible
-      )
-      yield* shared ? ending : Effect.forkIn(Effect.delay(ending, endingDelay), podScope)
-    })
-  )
+  const letGo = Effect.gen(function*() {
+    // A program that is just being started in a pod that stays is waited for, to be ended.
+    const known = shared || (yield* Deferred.isDone(leader))
+      ? yield* Effect.timeoutOption(Deferred.await(leader), lateStart)
+      : Option.none()
+    yield* Scope.close(streams, Exit.void)
+    const found = Option.getOrUndefined(known)
+    if (found === undefined || (ended && !shared)) return
+    const ending = help(found.way).end(found.leader).pipe(
+      Effect.timeout(endingTime),
+      Effect.catch((error) => Effect.logWarning(`what a program left behind was not ended: ${error.message}`)),
+      Effect.raceFirst(Effect.exit(running.ended)),
+      Effect.asVoid
+    )
+    yield* shared ? ending : Effect.forkIn(Effect.delay(ending, endingDelay), podScope)
+  })
+  // A fiber of its own: whoever closes the scope may have been interrupted, and its time limits would be over at once.
+  yield* Effect.addFinalizer(() => Effect.flatMap(Effect.forkDetach(letGo), Fiber.await))
 
   const exec = (command: ReadonlyArray<string>, scope: Scope.Scope) =>
     cluster.exec({ pod: running.ref, container: running.container, command, terminal }).pipe(

@@ -2,7 +2,7 @@
  * What the shell of an image does for kuberun around a program, for programs that are no processes: it announces the
  * program in front of its output, and runs short helpers that signal and end it.
  */
-import { Effect, Sink, Stream } from "effect"
+import { Effect, Option, Sink, Stream } from "effect"
 import type { ExecProcess, ExecRequest, Output } from "kuberun"
 
 /** The process id that every program announces. */
@@ -21,12 +21,17 @@ export const announcement = ({ command, terminal }: ExecRequest): Output | undef
   return { _tag: terminal === undefined ? "Stderr" : "Stdout", bytes: encoder.encode(text) }
 }
 
-/** The process with its announcement in front. */
+/** The process with its announcement in front, unless it is known already never to have been started. */
 export const announced = (request: ExecRequest, process: ExecProcess): ExecProcess => {
   const first = announcement(request)
-  return first === undefined
-    ? process
-    : { ...process, output: Stream.concat(Stream.make(first), process.output) }
+  if (first === undefined) return process
+  const refused = Effect.raceFirst(Effect.option(process.exit), Effect.succeedNone).pipe(
+    Effect.map((exit) => Option.isSome(exit) && exit.value._tag === "NotStarted")
+  )
+  const output = Stream.unwrap(
+    Effect.map(refused, (none) => none ? process.output : Stream.concat(Stream.make(first), process.output))
+  )
+  return { ...process, output }
 }
 
 /** Whether the request is for a helper that signals or ends a program which announced itself so. */
