@@ -86,7 +86,5 @@ export const withAll = (view: PoolView, pods: ReadonlyArray<Pod>, asked: number,
  */
 export const existsSince = (view: PoolView, { firstSeen, pod }: SeenPod): number => {
   const created = createdAt(pod)
-  return created === undefined || view.clockLead === undefined
-    ? firstSeen
-    : Math.min(firstSeen, created + view.clockLead)
+  return created === undefined || view.clockLead === undefined ? firstSeen : created + view.clockLead
 }

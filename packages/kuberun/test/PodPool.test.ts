@@ -150,6 +150,7 @@ describe("a warm pool", () => {
           const claim = yield* connect(pool, connection)
           yield* Time.settle
           assert.isUndefined(yield* Fiber.join(claim.fiber))
+          assert.deepStrictEqual(yield* claim.owed, [])
           yield* claim.close
         }
         yield* Time.pass("1 minute")
@@ -237,11 +238,16 @@ describe("a warm pool", () => {
         const two = yield* startReplica(config, "two")
         yield* untilFull
         assert.lengthOf(yield* world.manifests, 3, "a second replica finds the pool full")
+        const claim = yield* connect(two.pool, "c1")
+        yield* Time.settle
+        const madeBy = Effect.map(world.pods, (pods) =>
+          freeOf(pods).map(({ metadata }) => metadata.annotations?.[replicaKey] ?? "").toSorted())
+        assert.deepStrictEqual(yield* madeBy, ["one", "one", "two"])
         yield* one.drain
-        assert.deepStrictEqual(yield* world.pods, [])
+        assert.deepStrictEqual(yield* madeBy, ["two"])
         yield* untilFull
-        const replicas = (yield* world.pods).map(({ metadata }) => metadata.annotations?.[replicaKey])
-        assert.deepStrictEqual(replicas, ["two", "two", "two"])
+        assert.deepStrictEqual(yield* madeBy, ["two", "two", "two"])
+        yield* claim.close
         yield* two.drain
         assert.deepStrictEqual(yield* world.pods, [])
       }).pipe(Effect.provide(layer))

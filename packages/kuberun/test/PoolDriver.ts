@@ -1,8 +1,9 @@
 /** Replicas with a pool over one cluster in memory, and connections that claim from them. */
 import { Time } from "@kuberun/testkit"
 import { Effect, Exit, type Fiber, Logger, Scope, SubscriptionRef } from "effect"
-import { Cluster, type Config, decodeConfig, type Pod } from "kuberun"
+import { Cluster, type Config, decodeConfig, type Pod, type PodRef } from "kuberun"
 import { poolKey } from "../src/Labels.ts"
+import * as PodLedger from "../src/PodLedger.ts"
 import * as PodPool from "../src/PodPool.ts"
 import type { PodRequest } from "../src/PodSource.ts"
 import type { RunningPod } from "../src/RunningPod.ts"
@@ -36,6 +37,8 @@ export interface FakeClaim {
   readonly fiber: Fiber.Fiber<RunningPod | undefined, unknown>
   /** The name of the pod that was got, as soon as it was. */
   readonly got: Effect.Effect<string | undefined>
+  /** Pods whose deletion is this connection's duty. */
+  readonly owed: Effect.Effect<ReadonlyArray<PodRef>>
   /** Ends the connection: as `ConnectionPod` does, the claim first. */
   readonly close: Effect.Effect<void>
 }
@@ -46,11 +49,11 @@ export const connect = Effect.fn(function*(pool: PodPool.PodPool, connectionId: 
   const scope = yield* Scope.make()
   const podScope = yield* Scope.fork(scope)
   const activity = yield* SubscriptionRef.make("")
+  const ledger = yield* PodLedger.make
   const request: PodRequest = {
     identity: identity(connectionId, username),
     activity,
-    onPod: () => Effect.void,
-    onLeftBehind: () => Effect.void
+    ...ledger
   }
   const fiber = yield* pool.claim(request).pipe(
     Scope.provide(podScope),
@@ -63,6 +66,7 @@ export const connect = Effect.fn(function*(pool: PodPool.PodPool, connectionId: 
       const exit = fiber.pollUnsafe()
       return exit !== undefined && Exit.isSuccess(exit) ? exit.value?.ref.name : undefined
     }),
+    owed: ledger.pods,
     close: Scope.close(scope, Exit.void)
   } satisfies FakeClaim
 })
