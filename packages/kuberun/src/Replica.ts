@@ -97,14 +97,20 @@ export const make = Effect.fn("Replica.make")(function*(
   })
 
   /** The Lease as it is now. Asked where a write's answer was lost, or somebody else has changed it. */
-  const found = Effect.map(cluster.listLeases(query), (leases) =>
-    leases.find(({ metadata }) => metadata.name === ref.name))
-  const create = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    cluster.createLease(leaseManifest(config, id, ref, now))).pipe(
-      // The name is this process's alone: an earlier request made it, whose answer was lost.
-      Effect.catchIf((error) => error.reason._tag === "AlreadyExists", (error) =>
-        Effect.flatMap(found, (lease) => lease === undefined ? Effect.fail(error) : Effect.succeed(lease)))
+  const found = Effect.map(
+    cluster.listLeases(query),
+    (leases) => leases.find(({ metadata }) => metadata.name === ref.name)
+  )
+  const create = Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => cluster.createLease(leaseManifest(config, id, ref, now))
+  ).pipe(
+    // The name is this process's alone: an earlier request made it, whose answer was lost.
+    Effect.catchIf(
+      (error) => error.reason._tag === "AlreadyExists",
+      (error) => Effect.flatMap(found, (lease) => lease === undefined ? Effect.fail(error) : Effect.succeed(lease))
     )
+  )
   const renew = (lease: Lease): Effect.Effect<Lease, ClusterError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const { spec } = leaseManifest(config, id, ref, now)
@@ -116,8 +122,10 @@ export const make = Effect.fn("Replica.make")(function*(
     const { lease } = yield* Ref.get(upkeep)
     if (lease === undefined) return yield* create
     return yield* renew(lease).pipe(
-      Effect.catchIf(({ reason }) => reason._tag === "Conflict" || reason._tag === "NotFound", () =>
-        Effect.flatMap(found, (now) => now === undefined ? create : renew(now)))
+      Effect.catchIf(
+        ({ reason }) => reason._tag === "Conflict" || reason._tag === "NotFound",
+        () => Effect.flatMap(found, (now) => now === undefined ? create : renew(now))
+      )
     )
   }).pipe(Effect.timeoutOrElse({
     duration: patience,
@@ -183,7 +191,9 @@ export const make = Effect.fn("Replica.make")(function*(
   yield* Effect.forkScoped(
     Effect.sleep(registrationPatience).pipe(
       Effect.andThen(Deferred.succeed(registered, undefined)),
-      Effect.tap((late) => late ? Effect.logWarning(`lease ${ref.name} could not be created yet; going on`) : Effect.void)
+      Effect.tap((late) =>
+        late ? Effect.logWarning(`lease ${ref.name} could not be created yet; going on`) : Effect.void
+      )
     )
   )
   return {

@@ -16,8 +16,10 @@ const replicaOver = Effect.fn(function*(fake: Effect.Success<ReturnType<typeof F
   })
   const scope = yield* Scope.make()
   const faulty = <A>(call: Effect.Effect<A, ClusterError>): Effect.Effect<A, ClusterError> =>
-    Effect.flatMap(Ref.get(fault), (reason) =>
-      reason === undefined ? call : Effect.fail(new ClusterError({ operation: "write the lease", reason })))
+    Effect.flatMap(
+      Ref.get(fault),
+      (reason) => reason === undefined ? call : Effect.fail(new ClusterError({ operation: "write the lease", reason }))
+    )
   /** Carries the write out and, where answers are lost, says that it failed. */
   const lossy = <A>(call: Effect.Effect<A, ClusterError>): Effect.Effect<A, ClusterError> =>
     Effect.flatMap(Ref.get(answers), (arrive) =>
@@ -25,7 +27,9 @@ const replicaOver = Effect.fn(function*(fake: Effect.Success<ReturnType<typeof F
         ? call
         : Effect.andThen(
           call,
-          Effect.fail(new ClusterError({ operation: "write the lease", reason: new ServerFault({ status: 503, detail: "x" }) }))
+          Effect.fail(
+            new ClusterError({ operation: "write the lease", reason: new ServerFault({ status: 503, detail: "x" }) })
+          )
         ))
   const around = (cluster: Service): Service => ({
     ...cluster,
@@ -33,12 +37,14 @@ const replicaOver = Effect.fn(function*(fake: Effect.Success<ReturnType<typeof F
     updateLease: (lease) => faulty(lossy(cluster.updateLease(lease))),
     listLeases: (query) => faulty(cluster.listLeases(query))
   })
-  const replica = yield* Effect.flatMap(Cluster, (cluster) =>
-    Replica.make(defaultConfig).pipe(Effect.provideService(Cluster, around(cluster)))).pipe(
-      Effect.provide(fake.layer),
-      Scope.provide(scope),
-      Effect.provide(Logger.layer([log]))
-    )
+  const replica = yield* Effect.flatMap(
+    Cluster,
+    (cluster) => Replica.make(defaultConfig).pipe(Effect.provideService(Cluster, around(cluster)))
+  ).pipe(
+    Effect.provide(fake.layer),
+    Scope.provide(scope),
+    Effect.provide(Logger.layer([log]))
+  )
   return { replica, fault, answers, logged, close: Scope.close(scope, Exit.void) }
 })
 
@@ -102,9 +108,8 @@ describe("a replica", () => {
       const fake = yield* fakeCluster
       const { replica } = yield* replicaOver(fake)
       yield* replica.registered
-      yield* Cluster.use((cluster) =>
-        cluster.deleteLease({ namespace: "default", name: `kuberun-${replica.id}` })
-      ).pipe(Effect.provide(fake.layer))
+      yield* Cluster.use((cluster) => cluster.deleteLease({ namespace: "default", name: `kuberun-${replica.id}` }))
+        .pipe(Effect.provide(fake.layer))
       yield* Time.pass("11 seconds")
       assert.lengthOf(yield* fake.world.leases, 1)
     }))

@@ -53,7 +53,8 @@ describe("which replicas live", () => {
     },
     ({ looks, renewals }) =>
       Effect.sync(() => {
-        const times = renewals.reduce<ReadonlyArray<number>>((all, step) => [...all, (all.at(-1) ?? 0) + step], [0])
+        const times = [0]
+        for (const step of renewals) times.push((times.at(-1) ?? 0) + step)
         const end = (times.at(-1) ?? 0) + 29_999
         let now = 0
         let view: ReplicaView = noReplicas
