@@ -110,6 +110,38 @@ describe("what is put into a name or a path", () => {
     assert.notStrictEqual(one, other)
   })
 
+  it("is cut to a valid name also behind a dot", () => {
+    for (const length of [112, 113, 114, 115, 116]) {
+      const name = expandName(`${"a.".repeat(length)}b{{username}}`, values("u".repeat(63)), 253)
+      assert.isTrue(isDnsSubdomain(name), name)
+    }
+  })
+
+  it("is changed where it looks by chance as if it had been", () => {
+    const [one = "", other = ""] = ["bcdfghjklmnpqrstvwx", "bcdfghjklmnpqrstvw"].map((username) =>
+      expandName("home-z{{username}}", values(username), 63)
+    )
+    assert.match(one, /^home-zbcdfghjklmnpqrstvwx-[a-z0-9]{20}$/)
+    assert.strictEqual(other, "home-zbcdfghjklmnpqrstvw")
+  })
+
+  it("is changed where two values could be told apart in two ways, by what overlaps too", () => {
+    for (
+      const [expand, one, other] of [
+        [expandLabel, ["a-", "b"], ["", "-ab"]],
+        [expandName, ["a-b", "c"], ["a", "b-c"]],
+        [expandPath, ["a-b", "c"], ["a", "b-c"]]
+      ] as const
+    ) {
+      const template = expand === expandLabel ? "x-{{username}}a-a{{metadata.team}}" : "{{username}}-{{metadata.team}}"
+      assert.notStrictEqual(
+        expand(template, values(one[0], one[1]), 63),
+        expand(template, values(other[0], other[1]), 63)
+      )
+    }
+    assert.strictEqual(expandName("{{username}}-{{metadata.team}}", values("alice", "blue"), 63), "alice-blue")
+  })
+
   it.effect.prop(
     "cannot leave the place of its segment",
     { username: nastyText, team: nastyText },

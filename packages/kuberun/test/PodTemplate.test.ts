@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { decodeConfig, type Identity, labelValue } from "kuberun"
+import { decodeConfig, type Identity } from "kuberun"
 import { inspect } from "node:util"
 import { instanceKey, managedBy, modeKey, ownerKeys, poolKey } from "../src/Labels.ts"
 import { persistentPodName, userClaimName, userPodName } from "../src/PodName.ts"
 import { isFrom, ownerPatch, podManifest, poolManifest, sessionManifest, userClaim } from "../src/PodTemplate.ts"
-import { isDnsLabel } from "../src/SafeText.ts"
+import { isDnsLabel, labelValue } from "../src/SafeText.ts"
 import { expandReferences, nastyText } from "./TemplateDriver.ts"
 
 const longestLabel = 63
@@ -109,6 +109,17 @@ describe("a label value", () => {
     const texts = ["a@b", "a b", "a:b", "a/b", "@", ":", "-", "", ...["x", "y"].map((end) => "u".repeat(100) + end)]
     assert.lengthOf([...new Set(texts.map(labelValue))], texts.length)
   })
+
+  it.effect.prop(
+    "is not the one that another text became, also where it looks like that",
+    { username: nastyText },
+    ({ username }) =>
+      Effect.sync(() => {
+        const value = labelValue(username)
+        if (value !== username) assert.notStrictEqual(labelValue(value), value)
+      }),
+    { arbitrary: { runs: 300 } }
+  )
 
   it("keeps enough of the text for a person to know it by", () => {
     assert.match(labelValue("alice@example.com"), /^alice-example\.com-[0-9a-z]+$/)
@@ -375,6 +386,7 @@ describe("the name of a user's pod, and of their claim", () => {
       const settings = yield* config({ namePrefix: "desk-" })
       assert.match(userPodName(settings, "alice"), /^desk-alice-[a-z0-9]{20}$/)
       assert.strictEqual(userClaimName(yield* config(), "alice"), userClaimName(settings, "alice"))
+      assert.match(userPodName(settings, "@alice@"), /^desk-alice-[a-z0-9]{20}$/)
       assert.match(userPodName(settings, ""), /^desk-x-[a-z0-9]{20}$/)
     }))
 

@@ -116,6 +116,19 @@ describe("a pod that is waited for", () => {
       assert.isTrue(Result.isSuccess(yield* Fiber.join(fiber)))
     })))
 
+  it.effect("does not end of an earlier fault when it is ready, though its container has one again just then", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { fiber, shell } = yield* followed
+      yield* shell(waiting.missing, "Pending")
+      yield* Time.pass("15 seconds")
+      yield* shell(running(0))
+      const pod = yield* Effect.fromResult(yield* Fiber.join(fiber))
+      yield* shell(waiting.missing)
+      yield* Time.pass("10 seconds")
+      yield* shell(running(1))
+      assert.strictEqual(yield* told(pod.check), "")
+    })))
+
   it.effect("is told with its last fault, in words", () =>
     Effect.scoped(Effect.gen(function*() {
       const { fiber, shell } = yield* followed

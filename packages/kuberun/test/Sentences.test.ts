@@ -118,6 +118,7 @@ describe("a sentence for the user", () => {
     assert.strictEqual(ended("Evicted"), `${failed} it was evicted from its node: its own words (Evicted).`)
     assert.strictEqual(ended("NodeLost"), `${failed} its node was lost: its own words (NodeLost).`)
     assert.strictEqual(ended("OutOfmemory"), `${failed} its node has no memory left: its own words (OutOfmemory).`)
+    assert.strictEqual(ended("constructor"), `${failed} its own words (constructor).`)
     assert.strictEqual(ended("SomethingNew"), `${failed} its own words (SomethingNew).`)
     const gone = "Your pod b was deleted, so this session ends:"
     assert.strictEqual(
