@@ -80,10 +80,12 @@ grow
 [ -n "$ours" ] || exit 0
 [ "$signal" = - ] || send "$signal"
 done
+for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 grow
+[ -n "$ours" ] || exit 0
 send KILL
-grow
-[ -z "$ours" ]`
+done
+exit 1`
 
 const of = (script: string, { pid, started }: Leader, ...more: ReadonlyArray<string>): ReadonlyArray<string> => [
   shell,
