@@ -5,16 +5,17 @@
  * The pod's deletion is registered before the patch is sent: a patch that was interrupted or lost its answer may have
  * been carried out all the same.
  */
-import { Clock, Effect, Fiber, Ref, type Scope } from "effect"
+import { Clock, Effect, Fiber, Ref, Schedule, type Scope } from "effect"
 import { Cluster, type ClusterError, isAmbiguous, isTransient } from "./Cluster.ts"
 import type { MetadataPatch } from "./ClusterObjects.ts"
 import { stopTimeout } from "./Config.ts"
+import type { Identity } from "./Identity.ts"
 import type { Pod, PodRef } from "./Pod.ts"
 import { answered, type Creation, notSent, remove, unanswered } from "./PodRemoval.ts"
 import type { PodRequest } from "./PodSource.ts"
 import { isFrom } from "./PodTemplate.ts"
 import type { PoolSettings } from "./PoolBook.ts"
-import { claimedManifest, claimPatch, isFree } from "./PoolTemplate.ts"
+import { claimedManifest, claimPatch, isFree, withdrawal } from "./PoolTemplate.ts"
 
 /**
  * - `Claimed`: it is the connection's, until its scope closes.
@@ -67,6 +68,44 @@ const afterConflict = (pod: Pod, isOurs: (pod: Pod) => boolean) =>
     Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed<Claim>({ _tag: "Taken" }))
   )
 
+/** For so long it is tried to decide what became of a claim; after that, `remove` looks for a pod that was claimed. */
+const settlePatience = "5 seconds"
+
+/** Between two tries to decide it. */
+const settleBackoff = Schedule.exponential("100 millis").pipe(Schedule.jittered)
+
+/**
+ * Decides what became of a claim that was not answered, so that it cannot be carried out later, when nobody looks any
+ * more: another change is sent, meant for the same state of the pod. Only one of the two can be made.
+ */
+const settle = Effect.fnUntraced(function*(
+  pod: Pod,
+  identity: Identity,
+  isOurs: (pod: Pod) => boolean,
+  known: Creation
+): Effect.fn.Return<Creation, never, Cluster> {
+  if (known.uid !== undefined || (known.request === undefined && known.unansweredAt === undefined)) return known
+  const cluster = yield* Cluster
+  const { resourceVersion, uid } = pod.metadata
+  const settled = yield* cluster.patchPod(pod.metadata, withdrawal(identity), { uid, resourceVersion }).pipe(
+    Effect.as(notSent),
+    Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed(notSent)),
+    Effect.catchIf(
+      ({ reason }) => reason._tag === "Conflict",
+      () =>
+        Effect.map(
+          afterConflict(pod, isOurs),
+          (found) => found._tag === "Claimed" ? answered(notSent, found.pod) : notSent
+        )
+    ),
+    Effect.retry(settleBackoff),
+    Effect.timeoutOption(settlePatience)
+  )
+  if (settled._tag === "None") return known
+  if (known.request !== undefined) yield* Fiber.interrupt(known.request)
+  return settled.value
+})
+
 /**
  * Claims the pod. The same claim sent twice does no harm: if the first was carried out, the second finds the pod in
  * another state, and what stands in it then says whose it is.
@@ -82,13 +121,15 @@ export const claimPod = Effect.fn("PoolClaim.claim")(function*(
   const ref: PodRef = { namespace: manifest.metadata.namespace, name: manifest.metadata.name }
   const claim = yield* Ref.make(notSent)
   yield* request.onPod(ref)
+  const isOurs = (other: Pod): boolean => isFrom(manifest, other)
+  let pod = free
   yield* Effect.addFinalizer(() =>
     Ref.get(claim).pipe(
+      Effect.flatMap((known) => settle(pod, request.identity, isOurs, known)),
       Effect.flatMap((known) => remove(manifest, known, stopTimeout(config))),
       Effect.flatMap((gone) => gone ? Effect.void : request.onLeftBehind(ref))
     )
   )
-  let pod = free
   let pause = firstPause
   for (let tries = 1;; tries++) {
     const answer = yield* send(pod, patch, claim)
@@ -99,7 +140,7 @@ export const claimPod = Effect.fn("PoolClaim.claim")(function*(
       return { _tag: "Taken" }
     }
     if (error.reason._tag === "Conflict") {
-      const found = yield* Effect.result(afterConflict(pod, (other) => isFrom(manifest, other)))
+      const found = yield* Effect.result(afterConflict(pod, isOurs))
       if (found._tag === "Success") {
         // It is ours, or it has moved on and no try of ours can be carried out any more.
         yield* found.success._tag === "Claimed"

@@ -66,6 +66,15 @@ export const claimPatch = (config: Config, identity: Identity, replicaId: string
   }
 }
 
+/**
+ * A change of a free pod that leaves it free. Sent in place of a claim, for the same state, it makes sure that the claim
+ * is not carried out any more. The annotation has no other meaning; its value is new with every connection, because a
+ * change that changes nothing would leave the pod in its state.
+ */
+export const withdrawal = (identity: Identity): MetadataPatch => ({
+  annotations: { "kuberun.dev/withdrawn": identity.connectionId }
+})
+
 const patched = (
   before: Readonly<Record<string, string>> | undefined,
   changes: Readonly<Record<string, string | null>> | undefined

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Effect, Fiber, Layer, Ref, Stream } from "effect"
-import { Cluster, ClusterError, Forbidden } from "kuberun"
+import { Cluster, ClusterError, Forbidden, Unreachable } from "kuberun"
 import { deleteFree } from "../src/PoolKeeper.ts"
 import { connect, freeOf, logTo, names, poolConfig, startReplica, untilFull } from "./PoolDriver.ts"
 
@@ -58,6 +58,39 @@ describe("a warm pool over a cluster that fails", () => {
         assert.notInclude(names(yield* world.pods), claimed)
         assert.deepStrictEqual(yield* claim.owed, [])
         assert.lengthOf(yield* world.pods, 1)
+        yield* drain
+      }).pipe(Effect.provide(slow))
+    }))
+
+  it.effect("a claim that was given up is not carried out later, when nobody would delete its pod", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make(calmPlan)
+      const config = yield* poolConfig({ size: 1 })
+      const late = yield* Effect.scope
+      const slow = altered(layer, ({ patchPod }) => ({
+        patchPod: (pod, patch, precondition) =>
+          patch.labels === undefined
+            ? patchPod(pod, patch, precondition)
+            : Effect.sleep("20 seconds").pipe(
+              Effect.andThen(patchPod(pod, patch, precondition)),
+              Effect.ignore,
+              Effect.forkIn(late),
+              Effect.andThen(
+                Effect.fail(new ClusterError({ operation: "patch pod", reason: new Unreachable({ detail: "reset" }) }))
+              )
+            )
+      }))
+      yield* Effect.gen(function*() {
+        const { drain, pool } = yield* startReplica(config, "one")
+        yield* untilFull
+        const before = names(yield* world.pods)
+        const claim = yield* connect(pool, "c1")
+        yield* Time.pass("5 seconds")
+        assert.isUndefined(yield* Fiber.join(claim.fiber))
+        yield* claim.close
+        yield* Time.pass("1 minute")
+        assert.deepStrictEqual(names(yield* world.pods), before)
+        assert.deepStrictEqual(names(freeOf(yield* world.pods)), before)
         yield* drain
       }).pipe(Effect.provide(slow))
     }))

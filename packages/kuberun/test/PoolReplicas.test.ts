@@ -33,7 +33,7 @@ const worlds = {
 const faults = {
   creates: some(["ok", "answerLost", "late", "requestLost", "fault", "forbidden", "hangs"]),
   deletes: some(["ok", "answerLost", "requestLost", "fault", "forbidden"]),
-  patches: some(["ok", "answerLost", "requestLost", "fault"]),
+  patches: Schema.Array(Schema.Literals(["ok", "answerLost", "requestLost", "fault"])).check(Schema.isMaxLength(12)),
   watches: some(["ok", "breaks", "silent"]),
   createMillis: upTo(4000)
 }
