@@ -8,6 +8,7 @@ import { type Config, consoleContainer, startTimeout } from "./Config.ts"
 import { readOrAbsent } from "./Linger.ts"
 import type { Pod, PodManifest, PodRef } from "./Pod.ts"
 import { persistentPodName } from "./PodName.ts"
+import { podReadiness } from "./PodReadiness.ts"
 import type { PodRequest, PodSource } from "./PodSource.ts"
 import { PodFailed, PodStartError, Refused } from "./PodStartError.ts"
 import { podManifest } from "./PodTemplate.ts"
@@ -49,14 +50,16 @@ const noContainer = (ref: PodRef, container: string): PodStartError =>
     `pod ${ref.name} has no container called ${container}; the administrator has to name one in pod.consoleContainer`
   )
 
-const ended = (pod: Pod): PodStartError =>
-  new PodStartError({
-    pod: pod.metadata.name,
-    reason: new PodFailed({
-      reason: pod.status?.reason ?? pod.status?.phase ?? "Ended",
-      detail: `pod ${pod.metadata.name} has ended, and this service never deletes it; the administrator has to`
-    })
+const ended = (pod: Pod, container: string): PodStartError => {
+  const { name } = pod.metadata
+  const readiness = podReadiness(pod, container)
+  const fault = readiness._tag === "Failed" ? readiness : { reason: "Ended", detail: `pod ${name} has ended` }
+  const advice = `pod ${name} stays until the administrator deletes it`
+  return new PodStartError({
+    pod: name,
+    reason: new PodFailed({ reason: fault.reason, detail: `${fault.detail.replace(/[.\s]+$/, "")}; ${advice}` })
   })
+}
 
 /** The pod under this name: found or, where that is allowed, made. */
 const findOrMake = Effect.fnUntraced(function*(
@@ -84,7 +87,7 @@ const findOrMake = Effect.fnUntraced(function*(
       yield* SubscriptionRef.set(activity, `waiting until pod ${ref.name}, which is being deleted, is gone`)
       return undefined
     }
-    if (hasEnded(found)) return yield* ended(found)
+    if (hasEnded(found)) return yield* ended(found, container)
     if (found.spec?.containers.some(({ name }) => name === container) === false) {
       return yield* noContainer(ref, container)
     }

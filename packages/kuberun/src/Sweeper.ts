@@ -175,7 +175,7 @@ export const run = Effect.fn("Sweeper.run")(function*(
     const { due, looks } = yield* Ref.get(memory)
     yield* remember({ looks: looks + 1 })
     const isDue = due !== undefined && due <= (yield* Clock.currentTimeMillis)
-    if (atOnce || isDue || looks >= looksPerSweep) return yield* sweep()
+    if (atOnce || isDue || looks + 1 >= looksPerSweep) return yield* sweep()
     const asked = yield* lookAtLeases()
     const { holders, view } = yield* Ref.get(memory)
     if (asked !== undefined && [...holders].some((id) => !lives(view, id, asked))) yield* sweep()

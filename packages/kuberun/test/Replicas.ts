@@ -107,7 +107,10 @@ export const make = Effect.fn("Replicas.make")(function*(fake: Fake, config: Con
     }
   })
 
-  const start = Effect.fn("Replicas.start")(function*() {
+  /** A replica; `alter` says what its cluster does otherwise. */
+  const start = Effect.fn("Replicas.start")(function*(
+    alter: (cluster: Cluster["Service"]) => Partial<Cluster["Service"]> = () => ({})
+  ) {
     const gate = yield* Ref.make<"open" | "cut" | "dead">("open")
     const gated = <A, E>(call: Effect.Effect<A, E>): Effect.Effect<A, E | ClusterError> =>
       Effect.flatMap(Ref.get(gate), (state): Effect.Effect<A, E | ClusterError> => {
@@ -119,7 +122,7 @@ export const make = Effect.fn("Replicas.make")(function*(fake: Fake, config: Con
           )
         )
       })
-    const cluster: Cluster["Service"] = {
+    const gatedStore: Cluster["Service"] = {
       ...store,
       createPod: (manifest) => gated(store.createPod(manifest)),
       readPod: (ref) => gated(store.readPod(ref)),
@@ -139,6 +142,7 @@ export const make = Effect.fn("Replicas.make")(function*(fake: Fake, config: Con
           return yield* exit
         }))
     }
+    const cluster: Cluster["Service"] = { ...gatedStore, ...alter(gatedStore) }
     const scope = yield* Scope.make()
     const cutAt = yield* Ref.make<number | undefined>(undefined)
     const doubtfulUntil = yield* Ref.make(0)
