@@ -11,7 +11,7 @@ import type { Dispatcher } from "undici"
 import type { ApiAccess } from "./ApiAccess.ts"
 import { describeConnectionError, failed, faultOfAnswer, faultOfConnection, parseJson } from "./ApiFault.ts"
 
-/** A request. `path` begins with `/api` or `/apis`, a `PATCH` is a merge patch (RFC 7386), and everything in it is encoded already. */
+/** A request. `path` begins with `/api` or `/apis`, everything in it encoded; a `PATCH` is a merge patch (RFC 7386). */
 export interface ApiRequest {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
   readonly path: string
@@ -33,13 +33,13 @@ export interface ApiCall {
 
 export interface ApiCallOptions {
   readonly timeout: Duration.Duration
-  /** Waits until the next call may be made. The time limit begins after it. */
-  readonly turn: Effect.Effect<void>
+  /** Waits until the call for this operation may be made. The time limit begins after it. */
+  readonly turn: (operation: string) => Effect.Effect<void>
 }
 
 /**
- * The largest answer that is read. A pod is stored in at most 1.5 MiB (etcd's limit), and the longest list asked for
- * is that of one pod's events.
+ * The largest answer that is read. A pod is stored in at most 1.5 MiB (etcd's limit), and is a few KiB in practice: the
+ * longest list asked for, that of an installation's pods, has room for some thousands.
  */
 const ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
 
@@ -105,7 +105,7 @@ export const make = (access: ApiAccess, options: ApiCallOptions): ApiCall => {
 
   const limited = <A>(operation: string, effect: Effect.Effect<A, ClusterError>): Effect.Effect<A, ClusterError> =>
     Effect.andThen(
-      options.turn,
+      options.turn(operation),
       Effect.timeoutOrElse(effect, {
         duration: options.timeout,
         orElse: () => {

@@ -1,5 +1,5 @@
 /**
- * Starts a program in a container and gives its streams: the port's `exec` over `ExecSocket`.
+ * The streams of a program in a container: the port's `exec` and `attach` over `ExecSocket`.
  */
 import { Duration, Effect, type Scope, Sink, Stream } from "effect"
 import {
@@ -76,7 +76,7 @@ const open = Effect.fn("Exec.open")(function*(
   const tellUnknownChannel = (channel: number) => {
     run(Effect.logWarning(`the cluster sent a message on the unknown channel ${channel}; it is skipped`))
   }
-  yield* options.turn
+  yield* options.turn(operation)
   const { socket, subprotocol } = yield* Effect.gen(function*() {
     const socketAccess = yield* access.forSocket(operation)
     const socket = yield* ExecSocket.make(request.url, socketAccess, operation, tellUnknownChannel)

@@ -5,8 +5,12 @@ import { Effect } from "effect"
 import { type ClusterError, Rejected } from "kuberun"
 import { failed } from "./ApiFault.ts"
 
-/** A segment of a path that stays one: nothing empty, and nothing that a URL takes for a step upwards. */
-const isSegment = (text: string): boolean => text !== "" && text !== "." && text !== ".."
+/**
+ * A segment of a path that stays one: nothing empty, nothing that a URL takes for a step upwards, and neither a slash
+ * nor a percent sign, because the API server splits the path after it has decoded it: `pod%2Flog` is the pod's log
+ * (`IsValidPathSegmentName` of apimachinery's `api/validation/path`).
+ */
+const isSegment = (text: string): boolean => text !== "" && text !== "." && text !== ".." && !/[/%]/u.test(text)
 
 const refused = (operation: string): Effect.Effect<void, ClusterError> =>
   Effect.fail(failed(operation)(new Rejected({ status: 400, detail: "this cannot be a namespace's or object's name" })))

@@ -6,6 +6,7 @@ import { type ClusterError, type ClusterErrorReason, ProtocolViolation, StreamLo
 import type { ApiCall } from "./ApiCall.ts"
 import { failed, faultOfAnswer, isRecord, parseJson, statusBody } from "./ApiFault.ts"
 import * as JsonLines from "./JsonLines.ts"
+import { query, type Selector } from "./Selector.ts"
 
 /** An object of the API as it came: nothing is left out, nothing is converted. */
 export type ApiObject = Readonly<Record<string, unknown>>
@@ -13,9 +14,6 @@ export type ApiObject = Readonly<Record<string, unknown>>
 export type WatchEvent =
   | { readonly _tag: "Put"; readonly object: ApiObject }
   | { readonly _tag: "Removed"; readonly object: ApiObject }
-
-/** Which objects of the collection: `fieldSelector` or `labelSelector`, as the API takes them. */
-export type Selector = Readonly<Record<"fieldSelector", string>> | Readonly<Record<"labelSelector", string>>
 
 /** The state at the beginning, then what happens after it. */
 export interface Watched {
@@ -66,9 +64,7 @@ export const readLine = (line: string): Line => {
   }
 }
 
-export const query = (parameters: Readonly<Record<string, string>>): string =>
-  Object.entries(parameters).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")
-
+/** The items of a list, and the version that it shows. */
 export const listed = (operation: string, value: unknown) => {
   const items = isRecord(value) ? value["items"] : undefined
   const metadata = isRecord(value) ? value["metadata"] : undefined
