@@ -19,6 +19,7 @@ export default defineConfig({
     projects: [
       project("kuberun", 60_000),
       project("kubernetes", 60_000),
+      project("testkit", 60_000),
       project("ssh", 60_000),
       project("minicluster", 60_000),
       project("service", 60_000),
