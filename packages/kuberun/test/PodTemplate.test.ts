@@ -1,40 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { decodeConfig, type Identity } from "kuberun"
+import { Effect } from "effect"
+import type { Identity } from "kuberun"
 import { inspect } from "node:util"
 import { instanceKey, managedBy, modeKey, ownerKeys, poolKey } from "../src/Labels.ts"
 import { persistentPodName, userClaimName, userPodName } from "../src/PodName.ts"
 import { isFrom, ownerPatch, podManifest, poolManifest, sessionManifest, userClaim } from "../src/PodTemplate.ts"
-import { isDnsLabel, labelValue } from "../src/SafeText.ts"
-import { expandReferences, nastyText } from "./TemplateDriver.ts"
-
-const longestLabel = 63
-
-/** Kubernetes' own rule (`apimachinery`, `validation.IsValidLabelValue`). */
-const validLabel = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/
-
-const isValid = (value: string): boolean => value.length <= longestLabel && validLabel.test(value)
-
-const text = Schema.Array(Schema.Union([
-  Schema.String,
-  Schema.Literals(["@", "-", ".", "_", ":", "/", "a", "B", "7", "é", "日", "😀", "\n", " ", "x".repeat(30)])
-])).check(Schema.isMaxLength(8))
-
-const validText = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][-A-Za-z0-9_.]{0,40}[A-Za-z0-9]$/))
-
-const owner: Identity = {
-  connectionId: "0123456789abcdef0123456789abcdef",
-  username: "demo",
-  remoteAddress: "192.0.2.1",
-  remotePort: 50_000,
-  localAddress: "192.0.2.2",
-  localPort: 22,
-  metadata: {}
-}
-
-const config = Effect.fnUntraced(function*(pod: unknown = {}, instance = "kuberun") {
-  return yield* decodeConfig({ pod, instance })
-})
+import { isDnsLabel } from "../src/SafeText.ts"
+import { config, expandReferences, isValidLabel, nastyText, owner } from "./TemplateDriver.ts"
 
 /** A pod with everything that a configuration can say of it. */
 const full = {
@@ -75,60 +47,6 @@ const full = {
 }
 
 const alice: Identity = { ...owner, username: "Alice", metadata: { team: "red & blue", mail: "alice@example.com" } }
-describe("a label value", () => {
-  it.effect.prop(
-    "is one that Kubernetes takes, whatever the text",
-    { pieces: text },
-    ({ pieces }) =>
-      Effect.sync(() => {
-        const value = labelValue(pieces.join(""))
-        assert.isTrue(isValid(value), value)
-      }),
-    { arbitrary: { runs: 1000 } }
-  )
-
-  it.effect.prop(
-    "is the text itself where Kubernetes takes that",
-    { text: validText },
-    ({ text: valid }) => Effect.sync(() => assert.strictEqual(labelValue(valid), valid)),
-    { arbitrary: { runs: 300 } }
-  )
-
-  it.effect.prop(
-    "tells apart any two texts that had to be changed",
-    { left: text, right: text, shared: Schema.String },
-    ({ left, right, shared }) =>
-      Effect.sync(() => {
-        const [one, other] = [`${shared}@${left.join("")}`, `${shared}@${right.join("")}`]
-        if (one !== other) assert.notStrictEqual(labelValue(one), labelValue(other))
-      }),
-    { arbitrary: { runs: 1000 } }
-  )
-
-  it("tells apart texts that differ only where they were cut off, or in a character replaced", () => {
-    const texts = ["a@b", "a b", "a:b", "a/b", "@", ":", "-", "", ...["x", "y"].map((end) => "u".repeat(100) + end)]
-    assert.lengthOf([...new Set(texts.map(labelValue))], texts.length)
-  })
-
-  it.effect.prop(
-    "is not the one that another text became, also where it looks like that",
-    { username: nastyText },
-    ({ username }) =>
-      Effect.sync(() => {
-        const value = labelValue(username)
-        if (value !== username) assert.notStrictEqual(labelValue(value), value)
-      }),
-    { arbitrary: { runs: 300 } }
-  )
-
-  it("keeps enough of the text for a person to know it by", () => {
-    assert.match(labelValue("alice@example.com"), /^alice-example\.com-[0-9a-z]+$/)
-    assert.match(labelValue("2001:db8::1"), /^2001-db8--1-[0-9a-z]+$/)
-    assert.match(labelValue("::1"), /^1-[0-9a-z]+$/)
-    assert.strictEqual(labelValue("x".repeat(longestLabel)), "x".repeat(longestLabel))
-    assert.lengthOf(labelValue("x".repeat(longestLabel + 1)), longestLabel)
-  })
-})
 
 describe("a pod's manifest", () => {
   it.effect("puts the idle command into the console container alone, and keeps all else of the user's podSpec", () =>
@@ -180,7 +98,7 @@ describe("a pod's manifest", () => {
         "app.kubernetes.io/instance",
         "kuberun.dev/mode"
       ])
-      for (const value of Object.values(metadata.labels ?? {})) assert.isTrue(isValid(value), value)
+      for (const value of Object.values(metadata.labels ?? {})) assert.isTrue(isValidLabel(value), value)
       assert.deepStrictEqual(metadata.annotations, {
         containerssh_connection_id: "é",
         containerssh_ip: "fe80::1%eth0",
@@ -292,7 +210,7 @@ describe("a manifest from a full template", () => {
             poolManifest(frozen, "x", "default")
           ]
         ) {
-          for (const [key, value] of Object.entries(metadata.labels ?? {})) assert.isTrue(isValid(value), key)
+          for (const [key, value] of Object.entries(metadata.labels ?? {})) assert.isTrue(isValidLabel(value), key)
           assert.deepInclude(metadata.labels, { [managedBy.key]: "kuberun", [instanceKey]: "kuberun" })
           assert.isTrue(isDnsLabel(metadata.name))
           const shell = inspect(spec, { depth: null })
@@ -354,47 +272,6 @@ describe("a pod for one channel", () => {
       assert.deepInclude(metadata.annotations, { [ownerKeys.connectionId]: owner.connectionId })
       const plain = sessionManifest(settings, alice, "x", { command: ["true"], terminal: false })
       assert.isFalse(plain.spec.containers[1]?.tty)
-    }))
-})
-
-describe("the name of a user's pod, and of their claim", () => {
-  it.effect.prop(
-    "is a DNS label with the prefix, and no other user's or installation's",
-    { left: nastyText, right: nastyText, prefix: Schema.String.check(Schema.isPattern(/^[a-z0-9][-a-z0-9]{0,39}$/)) },
-    ({ left, prefix, right }) =>
-      Effect.gen(function*() {
-        const settings = yield* config({ namePrefix: prefix })
-        const other = yield* config({ namePrefix: prefix }, "other")
-        const own = userPodName(settings, left)
-        assert.isTrue(isDnsLabel(own), own)
-        assert.isTrue(own.startsWith(prefix))
-        assert.isTrue(isDnsLabel(userClaimName(settings, left)))
-        for (const user of [right, own, own.slice(prefix.length), left.toUpperCase(), left.toLowerCase(), `${left}-`]) {
-          if (user === left) continue
-          assert.notStrictEqual(userPodName(settings, user), own)
-          assert.notStrictEqual(userClaimName(settings, user), userClaimName(settings, left))
-        }
-        assert.notStrictEqual(userPodName(other, left), own)
-        assert.notStrictEqual(userClaimName(other, left), userClaimName(settings, left))
-        assert.strictEqual(userPodName(yield* config({ namePrefix: prefix }), left), own)
-      }),
-    { arbitrary: { runs: 300 } }
-  )
-
-  it.effect("shows who the user is, and the claim's is another's affair than the pod's", () =>
-    Effect.gen(function*() {
-      const settings = yield* config({ namePrefix: "desk-" })
-      assert.match(userPodName(settings, "alice"), /^desk-alice-[a-z0-9]{20}$/)
-      assert.strictEqual(userClaimName(yield* config(), "alice"), userClaimName(settings, "alice"))
-      assert.match(userPodName(settings, "@alice@"), /^desk-alice-[a-z0-9]{20}$/)
-      assert.match(userPodName(settings, ""), /^desk-x-[a-z0-9]{20}$/)
-    }))
-
-  it.effect("of mode persistent is what the configuration says", () =>
-    Effect.gen(function*() {
-      const settings = yield* config({ mode: "persistent", name: "desk-{{username}}" })
-      assert.strictEqual(persistentPodName(settings, { ...owner, username: "alice" }), "desk-alice")
-      assert.match(persistentPodName(settings, alice), /^desk-alice-[a-z0-9]{20}$/)
     }))
 })
 

@@ -1,7 +1,8 @@
 /**
  * What the tests of templates share: texts of the worst kind, and Kubernetes' own expansion of variables.
  */
-import { Arbitrary, Schema } from "effect"
+import { Arbitrary, Effect, Schema } from "effect"
+import { decodeConfig, type Identity } from "kuberun"
 
 const pieces = Schema.Array(Schema.Union([
   Schema.String,
@@ -67,3 +68,27 @@ export const expandReferences = (text: string, variables: (name: string) => stri
   }
   return result
 }
+
+const longestLabel = 63
+
+/** Kubernetes' own rule (`apimachinery`, `validation.IsValidLabelValue`). */
+const validLabel = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/
+
+/** Whether Kubernetes takes the text as the value of a label. */
+export const isValidLabel = (value: string): boolean => value.length <= longestLabel && validLabel.test(value)
+
+/** Somebody whom nothing is odd about. */
+export const owner: Identity = {
+  connectionId: "0123456789abcdef0123456789abcdef",
+  username: "demo",
+  remoteAddress: "192.0.2.1",
+  remotePort: 50_000,
+  localAddress: "192.0.2.2",
+  localPort: 22,
+  metadata: {}
+}
+
+/** A configuration with this `pod`. */
+export const config = Effect.fnUntraced(function*(pod: unknown = {}, instance = "kuberun") {
+  return yield* decodeConfig({ pod, instance })
+})
