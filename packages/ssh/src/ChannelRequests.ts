@@ -16,6 +16,17 @@ export interface ChannelRequests {
   readonly end: () => void
 }
 
+interface Unanswered {
+  answer: boolean | undefined
+  /**
+   * A terminal that was granted is followed by `xon-xoff` with FALSE (RFC 4254 §6.8): ^S and ^Q are for the program, as
+   * nobody here can know whether its terminal does flow control at the moment. It asks for no reply, so that clients
+   * without a use for it pass over it: OpenSSH, PuTTY and ssh2 look for the exit requests and answer others only where
+   * a reply is wanted.
+   */
+  readonly isTerminal: boolean
+}
+
 export const make = (options: {
   readonly remote: number
   readonly send: (message: Uint8Array) => void
@@ -26,18 +37,20 @@ export const make = (options: {
   const { count, remote, send, violation } = options
   // Bounded by the connection, which stops reading from the client when too many are counted.
   const queue = Effect.runSync(Queue.unbounded<{ request: SessionRequest; wantReply: boolean }, Cause.Done>())
-  const unanswered: Array<{ answer: boolean | undefined }> = []
+  const unanswered: Array<Unanswered> = []
   let ended = false
 
   const sendAnswers = () => {
     for (let head = unanswered[0]; head?.answer !== undefined; head = unanswered[0]) {
       unanswered.shift()
       count(-1)
-      if (!ended) send(head.answer ? Messages.channelSuccess(remote) : Messages.channelFailure(remote))
+      if (ended) continue
+      send(head.answer ? Messages.channelSuccess(remote) : Messages.channelFailure(remote))
+      if (head.answer && head.isTerminal) send(Messages.xonXoffOff(remote))
     }
   }
 
-  const replyTo = (slot: { answer: boolean | undefined }) => (success: boolean) =>
+  const replyTo = (slot: Unanswered) => (success: boolean) =>
     Effect.sync(() => {
       if (slot.answer !== undefined) return
       slot.answer = success
@@ -55,7 +68,7 @@ export const make = (options: {
       if (ended) return
       const decoded = SessionRequests.decode(type, data)
       if (decoded === undefined) return violation(`it sent a malformed ${type} request`)
-      const slot = { answer: undefined }
+      const slot: Unanswered = { answer: undefined, isTerminal: decoded._tag === "Terminal" }
       if (wantReply) unanswered.push(slot)
       count(1)
       const reply = wantReply ? replyTo(slot) : () => Effect.void

@@ -50,14 +50,15 @@ export const serve = <R>(options: {
       now: () => clock.currentTimeMillisUnsafe(),
       onMessage: (payload) => {
         const type = payload[0] ?? 0
-        if (authenticated) {
+        if (type === MessageNumber.userauthRequest) {
           // RFC 4252 §5.3: requests to log in that come after the success are ignored.
-          if (type >= MessageNumber.globalRequest) multiplexer.onMessage(payload)
-        } else if (type === MessageNumber.userauthRequest) {
-          if (!Queue.offerUnsafe(logins, payload)) violation("too many requests to log in at once")
-        } else if (type >= MessageNumber.globalRequest) {
-          violation("it has to log in first")
+          if (!authenticated && !Queue.offerUnsafe(logins, payload)) violation("too many requests to log in at once")
+          return true
         }
+        if (type < MessageNumber.globalRequest) return false
+        if (authenticated) return multiplexer.onMessage(payload)
+        violation("it has to log in first")
+        return true
       },
       onEnd: () => multiplexer.end()
     })

@@ -53,8 +53,8 @@ export const make = (options: {
   readonly socket: Socket
   readonly limits: SshLimits
   readonly now: () => number
-  /** Gets what is above the transport: messages from number 50 on. */
-  readonly onMessage: (payload: Uint8Array) => void
+  /** Gets what is above the transport, and answers whether the message's number is known. */
+  readonly onMessage: (payload: Uint8Array) => boolean
   /** Nothing more can come of the connection; called once. */
   readonly onEnd: () => void
 }): Link => {
@@ -108,7 +108,7 @@ export const make = (options: {
     if (endReason !== undefined) return
     // T12: ssh2's parser would take what is thrown here for a fault of the client's bytes, and go on.
     try {
-      options.onMessage(payload)
+      if (!options.onMessage(payload)) transport?.sendUnimplemented()
       holdWhileAnswersWait()
     } catch (error) {
       end(`a fault in the server: ${error instanceof Error ? error.message : String(error)}`)

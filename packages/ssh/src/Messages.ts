@@ -6,8 +6,14 @@ import { string, uint32, WireReader } from "./WireReader.ts"
 /** Message numbers of RFC 4250 §4.1.2. */
 export const MessageNumber = {
   disconnect: 1,
+  ignore: 2,
+  unimplemented: 3,
+  debug: 4,
   serviceRequest: 5,
+  serviceAccept: 6,
+  extInfo: 7,
   kexInit: 20,
+  newKeys: 21,
   userauthRequest: 50,
   userauthFailure: 51,
   userauthSuccess: 52,
@@ -70,8 +76,10 @@ export type ConnectionMessage =
     readonly wantReply: boolean
     readonly data: Buffer
   }
-  /** An answer to something that we asked, or a number that nobody knows: nothing follows from it. */
-  | { readonly _tag: "Other" }
+  /** An answer to something that we asked: nothing follows from it. */
+  | { readonly _tag: "Answer" }
+  /** A number that nobody knows. */
+  | { readonly _tag: "Unknown" }
 
 /** Decodes one message; `undefined` when it is cut short. */
 export const decode = (payload: Uint8Array): ConnectionMessage | undefined => {
@@ -113,8 +121,15 @@ const decodeFields = (type: number, reader: WireReader): ConnectionMessage => {
         wantReply: reader.boolean(),
         data: reader.rest()
       }
+    case MessageNumber.requestSuccess:
+    case MessageNumber.requestFailure:
+    case MessageNumber.channelOpenConfirmation:
+    case MessageNumber.channelOpenFailure:
+    case MessageNumber.channelSuccess:
+    case MessageNumber.channelFailure:
+      return { _tag: "Answer" }
     default:
-      return { _tag: "Other" }
+      return { _tag: "Unknown" }
   }
 }
 
@@ -170,6 +185,10 @@ export const channelStderrHeader = (remote: number, length: number): Buffer => {
   return header
 }
 
+/** The client is not to do flow control with ^S and ^Q itself: they are for the program (RFC 4254 §6.8). */
+export const xonXoffOff = (remote: number): Buffer =>
+  numbered(MessageNumber.channelRequest, uint32(remote), string("xon-xoff"), Buffer.of(0), Buffer.of(0))
+
 export const exitStatus = (remote: number, code: number): Buffer =>
   numbered(MessageNumber.channelRequest, uint32(remote), string("exit-status"), Buffer.of(0), uint32(code))
 
@@ -184,6 +203,14 @@ export const exitSignal = (remote: number, signal: string, message: string): Buf
     string(message),
     string("")
   )
+
+/** Which of the other side's messages is not known here, by its sequence number (RFC 4253 §11.4). */
+export const unimplemented = (sequenceNumber: number): Buffer =>
+  numbered(MessageNumber.unimplemented, uint32(sequenceNumber))
+
+/** With which algorithms a user's key may sign (RFC 8308 §3.1). */
+export const serverSignatureAlgorithms = (algorithms: ReadonlyArray<string>): Buffer =>
+  numbered(MessageNumber.extInfo, uint32(1), string("server-sig-algs"), string(algorithms.join(",")))
 
 export const disconnect = (reason: number, description: string): Buffer =>
   numbered(MessageNumber.disconnect, uint32(reason), string(description), string(""))

@@ -31,7 +31,8 @@ export interface Link {
 export interface Multiplexer {
   /** The channels in the order in which they are opened; ends with the connection. */
   readonly sessions: Queue.Dequeue<SessionChannel, Cause.Done>
-  readonly onMessage: (payload: Uint8Array) => void
+  /** Answers whether the message's number is known. */
+  readonly onMessage: (payload: Uint8Array) => boolean
   /** The connection is gone: closes all channels. */
   readonly end: () => void
 }
@@ -94,32 +95,37 @@ export const make = (limits: SshLimits, link: Link): Multiplexer => {
     link.send(name === "no-more-sessions@openssh.com" ? Messages.requestSuccess : Messages.requestFailure)
   }
 
+  const dispatch = (message: Exclude<Messages.ConnectionMessage, { _tag: "Answer" | "Unknown" }>): void => {
+    if (message._tag === "ChannelOpen") return open(message)
+    if (message._tag === "GlobalRequest") return globalRequest(message.name, message.wantReply)
+    // Messages may still be under way for a channel that was forgotten: they are not an error.
+    const channel = channels.get(message.recipient)
+    if (channel === undefined) return
+    switch (message._tag) {
+      case "Data":
+        return channel.input.onData(message.data)
+      case "ExtendedData":
+        return channel.input.onExtendedData(message.data)
+      case "WindowAdjust":
+        return channel.output.onWindowAdjust(message.bytes)
+      case "Eof":
+        return channel.input.end()
+      case "ChannelRequest":
+        return channel.requests.onRequest(message.type, message.wantReply, message.data)
+      case "Close":
+        channels.delete(channel.id)
+        return channel.onClose()
+    }
+  }
+
   return {
     sessions,
     onMessage: (payload) => {
       const message = Messages.decode(payload)
-      if (message === undefined) return link.violation(`it sent a malformed message of type ${payload[0]}`)
-      if (message._tag === "Other") return
-      if (message._tag === "ChannelOpen") return open(message)
-      if (message._tag === "GlobalRequest") return globalRequest(message.name, message.wantReply)
-      // Messages may still be under way for a channel that was forgotten: they are not an error.
-      const channel = channels.get(message.recipient)
-      if (channel === undefined) return
-      switch (message._tag) {
-        case "Data":
-          return channel.input.onData(message.data)
-        case "ExtendedData":
-          return channel.input.onExtendedData(message.data)
-        case "WindowAdjust":
-          return channel.output.onWindowAdjust(message.bytes)
-        case "Eof":
-          return channel.input.end()
-        case "ChannelRequest":
-          return channel.requests.onRequest(message.type, message.wantReply, message.data)
-        case "Close":
-          channels.delete(channel.id)
-          return channel.onClose()
-      }
+      if (message?._tag === "Unknown") return false
+      if (message === undefined) link.violation(`it sent a malformed message of type ${payload[0]}`)
+      else if (message._tag !== "Answer") dispatch(message)
+      return true
     },
     end: () => {
       for (const channel of channels.values()) channel.abandon()

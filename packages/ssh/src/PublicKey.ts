@@ -47,6 +47,9 @@ const schemes = new Map<string, SignatureScheme>([
   ["rsa-sha2-512", { keyType: "ssh-rsa", hash: "sha512" }]
 ])
 
+/** The names of what is accepted, to be told to clients: they would not sign with SHA-2 and RSA otherwise. */
+export const signatureAlgorithms: ReadonlyArray<string> = Array.from(schemes.keys())
+
 /** Whether a client may log in with such a key: known algorithm, and the key is of it. */
 export const isAcceptable = (algorithm: string, key: Uint8Array): boolean => {
   const reader = new WireReader(key)

@@ -3,7 +3,8 @@
  *
  * ssh2's own decoder loses the terminal modes and kills connections over them (trap T13): nothing here passes it.
  */
-import type { SessionRequest, TerminalModes } from "kuberun"
+import type { SessionRequest, TerminalModes, TerminalSize } from "kuberun"
+import { isSignalName } from "./SignalName.ts"
 import { WireReader } from "./WireReader.ts"
 
 type WithoutReply<Request> = Request extends unknown ? Omit<Request, "reply"> : never
@@ -24,8 +25,7 @@ const decodeFields = (type: string, reader: WireReader): DecodedRequest => {
       return { _tag: "Environment", name: reader.text(), value: reader.text() }
     case "pty-req": {
       const term = reader.text()
-      const size = { columns: reader.uint32(), rows: reader.uint32() }
-      skipPixels(reader)
+      const size = decodeSize(reader)
       return { _tag: "Terminal", term, size, modes: decodeModes(reader.string()) }
     }
     case "shell":
@@ -34,23 +34,25 @@ const decodeFields = (type: string, reader: WireReader): DecodedRequest => {
       return { _tag: "Exec", command: reader.text() }
     case "subsystem":
       return { _tag: "Subsystem", name: reader.text() }
-    case "window-change": {
-      const size = { columns: reader.uint32(), rows: reader.uint32() }
-      skipPixels(reader)
-      return { _tag: "WindowChange", size }
-    }
-    case "signal":
+    case "window-change":
+      return { _tag: "WindowChange", size: decodeSize(reader) }
+    case "signal": {
       // RFC 4254 §6.9 has no prefix; clients that send one mean the same.
-      return { _tag: "Signal", name: reader.text().replace(/^SIG/, "") }
+      const name = reader.text().replace(/^SIG/, "")
+      return isSignalName(name) ? { _tag: "Signal", name } : { _tag: "Unknown", type }
+    }
+    case "break":
+      return { _tag: "Break", milliseconds: reader.uint32() }
     default:
       return { _tag: "Unknown", type }
   }
 }
 
-/** The size in pixels: nothing on the way to a program in a container can carry it. */
-const skipPixels = (reader: WireReader): void => {
-  reader.uint32()
-  reader.uint32()
+/** Four numbers: characters first, then pixels, of which two zeros say that they are not known (RFC 4254 §6.2). */
+const decodeSize = (reader: WireReader): TerminalSize => {
+  const size = { columns: reader.uint32(), rows: reader.uint32() }
+  const pixels = { width: reader.uint32(), height: reader.uint32() }
+  return pixels.width === 0 && pixels.height === 0 ? size : { ...size, pixels }
 }
 
 /** From this opcode on the length of an argument is not known (RFC 4254 §8): decoding stops there. */

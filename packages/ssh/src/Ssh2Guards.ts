@@ -6,18 +6,37 @@
  * input that comes before a program starts (T1), hangs the process on a packet size of zero (T2, ssh2 issue 1504),
  * does not enforce the receive window (T3, ssh2 issue 1505), ignores TCP's backpressure (T4), mixes up stdout and
  * stderr (T5, T6), forgets callbacks (T7), loses terminal modes (T13) and leaves requests unanswered (T14, T15). So
- * every decrypted message from number 50 on is handed to us before ssh2 decodes it, and messages are sent as bytes.
+ * every decrypted message from number 50 on is handed to us before ssh2 decodes it, and messages are sent as bytes. So
+ * is one that ssh2's transport does not know and would say nothing about (RFC 4253 §11.4).
  *
  * That takes these private members of ssh2's Protocol, whose presence is verified when a server is made:
  * `_onPayload`, which every cipher takes over after a key exchange; `_packetRW.write` and `_cipher`, which make a
- * packet; `_kexinit` and `_queue`, set while a key exchange is under way; `_kex.sessionID`; `_offer`; `_destruct`.
+ * packet; `_decipher.inSeqno`, the number of the packet to come; `_kexinit` and `_queue`, set while a key exchange is
+ * under way; `_onHandshakeComplete`, called with the new keys in use; `_kex.sessionID` and `_kex.remoteExtInfoEnabled`;
+ * `_offer`; `_destruct`.
  */
 import { createRequire } from "node:module"
 import type { Socket } from "node:net"
 import ssh2 from "ssh2"
 import { offered } from "./Algorithms.ts"
-import { MessageNumber } from "./Messages.ts"
+import * as Messages from "./Messages.ts"
+import { signatureAlgorithms } from "./PublicKey.ts"
 import { SshServerError } from "./SshServerError.ts"
+
+const { MessageNumber } = Messages
+
+/** The messages that a transport knows outside of a key exchange (RFC 4253 §12, RFC 8308 §2.3). */
+const transportMessages: ReadonlySet<number> = new Set([
+  MessageNumber.disconnect,
+  MessageNumber.ignore,
+  MessageNumber.unimplemented,
+  MessageNumber.debug,
+  MessageNumber.serviceRequest,
+  MessageNumber.serviceAccept,
+  MessageNumber.extInfo,
+  MessageNumber.kexInit,
+  MessageNumber.newKeys
+])
 
 /** The one version whose inside was verified. */
 const verifiedVersion = "1.17.0"
@@ -53,7 +72,9 @@ interface Protocol {
   readonly _kexinit: Buffer | undefined
   /** Packets that wait for the end of the key exchange. */
   readonly _queue: ReadonlyArray<Buffer> | undefined
-  readonly _kex: { readonly sessionID?: Buffer } | undefined
+  readonly _kex: { readonly sessionID?: Buffer; remoteExtInfoEnabled?: boolean } | undefined
+  readonly _decipher: { readonly inSeqno: number } | undefined
+  _onHandshakeComplete: (negotiated: unknown) => void
   _offer: Offer
 }
 
@@ -81,6 +102,7 @@ export const nativeCiphersLoaded: boolean = (() => {
 
 const isProtocol = (value: unknown): value is Protocol => {
   if (!isRecord(value) || !isFunction(value["_onPayload"]) || !isFunction(value["_destruct"])) return false
+  if (!isFunction(value["_onHandshakeComplete"]) || !("_decipher" in value)) return false
   const packets = value["_packetRW"]
   const offer = value["_offer"]
   if (!isRecord(packets) || !isRecord(packets["write"]) || !isRecord(offer) || !isRecord(offer["lists"])) return false
@@ -122,7 +144,7 @@ const inside = (): Inside => {
 export interface TransportEvents {
   /** The client's identification came. `version` is without `SSH-2.0-`. Nothing else was called before. */
   readonly onIdentified: (transport: Transport, version: string) => void
-  /** A message from number 50 on, after decryption and authentication of its bytes. */
+  /** A message from number 50 on, or of a number that no transport knows, after decryption and authentication. */
   readonly onMessage: (payload: Buffer) => void
   /** A key exchange began, by whichever side. */
   readonly onKeyExchange: () => void
@@ -137,6 +159,8 @@ export interface Transport {
   readonly send: (...parts: ReadonlyArray<Uint8Array>) => void
   /** The same at once, also within a key exchange: for SSH_MSG_DISCONNECT. */
   readonly sendUrgent: (message: Uint8Array) => void
+  /** Tells the client that the message of the `onMessage` under way is not known (RFC 4253 §11.4). */
+  readonly sendUnimplemented: () => void
   /** Between our or the client's SSH_MSG_KEXINIT and the new keys nothing goes out: messages queue up here. */
   readonly exchangingKeys: () => boolean
   /** How many messages wait for the end of the key exchange. */
@@ -195,8 +219,8 @@ const attach = (ssh2Inside: Inside, client: Client, events: TransportEvents, ver
   const transportPayload = protocol._onPayload
   protocol._onPayload = (payload) => {
     if (ended) return undefined
-    const type = payload[0] ?? 0
-    if (type >= MessageNumber.userauthRequest) {
+    const type = payload[0]
+    if (type !== undefined && (type >= MessageNumber.userauthRequest || !transportMessages.has(type))) {
       events.onMessage(payload)
       return undefined
     }
@@ -210,20 +234,25 @@ const attach = (ssh2Inside: Inside, client: Client, events: TransportEvents, ver
   }
 
   const usable = () => !ended && protocol._destruct !== undefined
+  const send: Transport["send"] = (...parts) => {
+    if (!usable()) return
+    const writer = protocol._packetRW.write
+    let length = 0
+    for (const part of parts) length += part.length
+    let position = writer.allocStart
+    const packet = writer.alloc(length)
+    for (const part of parts) {
+      packet.set(part, position)
+      position += part.length
+    }
+    ssh2Inside.sendPacket(protocol, writer.finalize(packet))
+  }
+  withOwnSignatureAlgorithms(protocol, send)
+
   events.onIdentified({
-    send: (...parts) => {
-      if (!usable()) return
-      const writer = protocol._packetRW.write
-      let length = 0
-      for (const part of parts) length += part.length
-      let position = writer.allocStart
-      const packet = writer.alloc(length)
-      for (const part of parts) {
-        packet.set(part, position)
-        position += part.length
-      }
-      ssh2Inside.sendPacket(protocol, writer.finalize(packet))
-    },
+    send,
+    // The number is counted up before the message is handed on.
+    sendUnimplemented: () => send(Messages.unimplemented((protocol._decipher?.inSeqno ?? 0) - 1)),
     sendUrgent: (message) => {
       if (!usable()) return
       const writer = protocol._packetRW.write
@@ -239,6 +268,23 @@ const attach = (ssh2Inside: Inside, client: Client, events: TransportEvents, ver
       if (usable()) client.rekey()
     }
   }, version)
+}
+
+/**
+ * ssh2's list of signature algorithms lacks a comma, so that clients sign with RSA and SHA-256 at best, and names SHA-1
+ * and DSA: ours goes out in its place, right after the first NEWKEYS as RFC 8308 §2.4 demands.
+ */
+const withOwnSignatureAlgorithms = (protocol: Protocol, send: Transport["send"]): void => {
+  const onHandshakeComplete = protocol._onHandshakeComplete
+  protocol._onHandshakeComplete = (negotiated) => {
+    // As the client asked for it, at the first key exchange.
+    if (protocol._kex?.remoteExtInfoEnabled === true) {
+      protocol._kex.remoteExtInfoEnabled = false
+      send(Messages.serverSignatureAlgorithms(signatureAlgorithms))
+    }
+    protocol._onHandshakeComplete = onHandshakeComplete
+    onHandshakeComplete(negotiated)
+  }
 }
 
 /** ssh2 always offers `ssh-rsa`, that is SHA-1, when there is an RSA host key: the offer is made anew without it. */

@@ -1,7 +1,7 @@
 /**
- * An SSH server: listens, limits, and serves each connection in a fiber of its own.
+ * An SSH server: listens, limits, and serves each connection in a fiber of its own. As a Layer, or as a value.
  */
-import { Effect, FiberSet, type Redacted, type Scope } from "effect"
+import { Context, Effect, FiberSet, Layer, type Redacted, type Scope } from "effect"
 import { Authenticator } from "kuberun"
 import { randomBytes } from "node:crypto"
 import * as Net from "node:net"
@@ -22,8 +22,37 @@ export interface SshServerOptions {
   readonly banner?: string | undefined
 }
 
-export interface SshServer {
-  readonly address: { readonly host: string; readonly port: number }
+/** Where a server listens, with the port that it got. */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** A server that runs, as a Layer. */
+export class SshServer extends Context.Service<SshServer, { readonly address: ServerAddress }>()(
+  "@kuberun/ssh/SshServer"
+) {
+  /**
+   * Listens and serves for as long as the layer is held; what the handler needs, the layer needs. When its scope closes
+   * it ends as `run` does when it is interrupted.
+   */
+  static readonly layer = <R>(
+    options: SshServerOptions,
+    handler: ConnectionHandler<R>
+  ): Layer.Layer<SshServer, SshServerError, Authenticator | Exclude<R, Scope.Scope>> =>
+    Layer.effect(
+      SshServer,
+      Effect.gen(function*() {
+        const { address, run } = yield* make(options)
+        yield* Effect.forkScoped(run(handler))
+        return { address }
+      })
+    )
+}
+
+/** A server that listens, and is yet to be run. */
+export interface ListeningServer {
+  readonly address: ServerAddress
   /**
    * Serves until interrupted; run it once.
    *
@@ -40,7 +69,7 @@ export interface SshServer {
 /** Listens until the scope closes. Connections that come before `run` wait for it. */
 export const make = Effect.fn("SshServer.make")(function*(
   options: SshServerOptions
-): Effect.fn.Return<SshServer, SshServerError, Scope.Scope> {
+): Effect.fn.Return<ListeningServer, SshServerError, Scope.Scope> {
   const limits: SshLimits = { ...defaults, ...options.limits }
   const hostKeys = yield* readHostKeys(options.hostKeys)
   const transport = yield* Effect.try({
@@ -121,7 +150,7 @@ const listen = (host: string, port: number, onSocket: (socket: Net.Socket) => vo
     return Effect.sync(() => server.close())
   })
 
-const addressOf = (server: Net.Server, options: SshServerOptions): SshServer["address"] => {
+const addressOf = (server: Net.Server, options: SshServerOptions): ServerAddress => {
   const address = server.address()
   return typeof address === "object" && address !== null
     ? { host: address.address, port: address.port }

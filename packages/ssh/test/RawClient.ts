@@ -14,6 +14,7 @@ interface Internals {
   readonly _protocol: {
     _onPayload: (payload: Buffer) => unknown
     readonly _kex: { readonly sessionID: Buffer }
+    readonly _cipher: { readonly outSeqno: number }
     readonly _packetRW: {
       readonly write: {
         readonly allocStart: number
@@ -31,13 +32,15 @@ const sendPacket: (protocol: unknown, packet: Buffer) => void =
 export interface RawClient {
   readonly socket: Socket
   readonly send: (...parts: ReadonlyArray<Uint8Array>) => void
-  /** Everything from number 50 on, and SSH_MSG_DISCONNECT, in order. */
+  /** Everything from number 50 on, and SSH_MSG_DISCONNECT, UNIMPLEMENTED and EXT_INFO, in order. */
   readonly messages: ReadonlyArray<Buffer>
   /** The first message not taken yet that fits; it is taken. */
   readonly take: (fits: (message: Buffer) => boolean) => Effect.Effect<Buffer>
   readonly isClosed: () => boolean
   readonly disconnectText: () => string | undefined
   readonly sessionId: () => Buffer
+  /** The sequence number of the packet that is sent next. */
+  readonly nextNumber: () => number
   readonly open: (options?: { window?: number; packetSize?: number }) => Effect.Effect<RawChannel, string>
   /** Completes when everything sent before was handled by the server. */
   readonly handled: Effect.Effect<void>
@@ -95,7 +98,7 @@ export const connect = (port: number, options: {
     inside._protocol._onPayload = (payload) => {
       const type = payload[0] ?? 0
       if (type === 20 && options.ignoresRekey === true) return undefined
-      if (type >= 50 || type === 1) messages.push(Buffer.from(payload))
+      if (type >= 50 || type === 1 || type === 3 || type === 7) messages.push(Buffer.from(payload))
       if (type >= 80 || (manual && type >= 50)) return undefined
       return original(payload)
     }
@@ -139,6 +142,7 @@ export const connect = (port: number, options: {
         return message === undefined ? undefined : new WireReader(message, 5).text()
       },
       sessionId: () => inside._protocol._kex.sessionID,
+      nextNumber: () => inside._protocol._cipher.outSeqno,
       handled: Effect.suspend(() => {
         send(globalRequest("are-you-there@test", true))
         return Effect.asVoid(take((_) => _[0] === 82))

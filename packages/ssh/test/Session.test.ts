@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Stream } from "effect"
 import { type ChannelClosed, type SessionRequest, stderr, stdout } from "kuberun"
+import { string, uint32, WireReader } from "../src/WireReader.ts"
 import * as Client from "./Client.ts"
 import { connect as connectRaw } from "./RawClient.ts"
 import { eventually, exited, isStart, sessions, start, untilStart } from "./TestServer.ts"
@@ -55,9 +56,9 @@ describe("a session channel", () => {
       const client = yield* Client.connect(server.port)
       const channel = yield* Client.open(client, "sh", {
         env: { LANG: "C" },
-        pty: { term: "xterm-256color", cols: 132, rows: 43, modes: { ECHO: 1 } }
+        pty: { term: "xterm-256color", cols: 132, rows: 43, width: 0, height: 0, modes: { ECHO: 1 } }
       })
-      channel.setWindow(50, 140, 0, 0)
+      channel.setWindow(50, 140, 800, 1120)
       channel.signal("TERM")
       yield* eventually(() => seen.length === 5)
       assert.deepStrictEqual(seen, [
@@ -69,7 +70,7 @@ describe("a session channel", () => {
           modes: new Map([[53, 1]])
         },
         { _tag: "Exec", command: "sh" },
-        { _tag: "WindowChange", size: { columns: 140, rows: 50 } },
+        { _tag: "WindowChange", size: { columns: 140, rows: 50, pixels: { width: 1120, height: 800 } } },
         { _tag: "Signal", name: "TERM" }
       ])
     }))
@@ -106,7 +107,47 @@ describe("a session channel", () => {
       const killed = yield* Client.run(client, "KILL")
       assert.strictEqual(killed.signal, "SIGKILL")
       const bus = yield* Client.run(client, "BUS")
-      assert.strictEqual(bus.code, 135)
+      assert.strictEqual(bus.signal, "SIGBUS@kuberun.dev")
+    }))
+
+  it.live("hands on a break, and its answer", () =>
+    Effect.gen(function*() {
+      const lengths: Array<number> = []
+      const server = yield* start(sessions((channel) =>
+        Stream.runForEach(channel.requests, (request) => {
+          if (request._tag !== "Break") return request.reply(true)
+          lengths.push(request.milliseconds)
+          return request.reply(request.milliseconds < 1000)
+        })
+      ))
+      const raw = yield* connectRaw(server.port)
+      const channel = yield* raw.open()
+      for (const milliseconds of [500, 2000]) channel.request("break", true, uint32(milliseconds))
+      assert.deepStrictEqual([yield* channel.answer, yield* channel.answer], [true, false])
+      assert.deepStrictEqual(lengths, [500, 2000])
+    }))
+
+  it.live("tells the client to leave ^S and ^Q alone, after a terminal was granted and only then", () =>
+    Effect.gen(function*() {
+      const server = yield* start(sessions((channel) =>
+        Stream.runForEach(
+          channel.requests,
+          (request) => request.reply(request._tag === "Terminal" ? request.term !== "none" : true)
+        )
+      ))
+      const raw = yield* connectRaw(server.port)
+      const terminal = (term: string) => Buffer.concat([string(term), ...[80, 24, 0, 0].map(uint32), string("")])
+      const channel = yield* raw.open()
+      channel.request("env", true, Buffer.concat([string("A"), string("b")]))
+      channel.request("pty-req", true, terminal("none"))
+      channel.request("pty-req", true, terminal("vt100"))
+      channel.request("shell", true)
+      yield* Effect.replicateEffect(channel.answer, 4)
+      assert.deepStrictEqual(channel.types(), [99, 100, 99, 98, 99])
+      const [request = Buffer.alloc(0)] = raw.messages.filter((message) => message[0] === 98)
+      const fields = new WireReader(request, 5)
+      assert.deepStrictEqual([fields.text(), fields.boolean(), fields.boolean()], ["xon-xoff", false, false])
+      assert.deepStrictEqual([fields.ok, fields.available], [true, 0])
     }))
 
   it.live("stays open after a refused program, and a later one may start", () =>

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { exitMessage } from "../src/ExitStatus.ts"
 import * as SessionRequests from "../src/SessionRequests.ts"
-import { string, uint32 } from "../src/WireReader.ts"
+import { string, uint32, WireReader } from "../src/WireReader.ts"
 
 const uint8 = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 159 }))
 const word = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xffffffff }))
@@ -33,11 +33,50 @@ describe("a channel request", () => {
   })
 
   it("of a type that nobody knows keeps its type", () => {
-    assert.deepStrictEqual(SessionRequests.decode("break", uint32(5)), { _tag: "Unknown", type: "break" })
+    assert.deepStrictEqual(SessionRequests.decode("tea@test", uint32(5)), { _tag: "Unknown", type: "tea@test" })
   })
 
   it("to send a signal has its name without SIG", () => {
-    assert.deepStrictEqual(SessionRequests.decode("signal", string("SIGINT")), { _tag: "Signal", name: "INT" })
+    for (
+      const [sent, name] of [["SIGINT", "INT"], ["USR1", "USR1"], ["RTMIN+3", "RTMIN+3"], [
+        "INFO@a.b",
+        "INFO@a.b"
+      ]] as const
+    ) {
+      assert.deepStrictEqual(SessionRequests.decode("signal", string(sent)), { _tag: "Signal", name })
+    }
+  })
+
+  it("to send what is no signal's name is an unknown one", () => {
+    for (const sent of ["", "SIG", "int", "9", "TERM; reboot", "TERM\n", "A".repeat(40), "INT@a b", "TERM@x@y"]) {
+      assert.deepStrictEqual(SessionRequests.decode("signal", string(sent)), { _tag: "Unknown", type: "signal" }, sent)
+    }
+  })
+
+  it("for a break says how long, which 0 leaves open", () => {
+    assert.isUndefined(SessionRequests.decode("break", Buffer.of(0, 0, 0)))
+    for (const milliseconds of [0, 500, 0xffffffff]) {
+      assert.deepStrictEqual(SessionRequests.decode("break", uint32(milliseconds)), { _tag: "Break", milliseconds })
+    }
+  })
+
+  it.effect.prop("has the window's size in characters, and in pixels where they are known", {
+    numbers: Schema.Tuple([word, word, word, word])
+  }, ({ numbers: [columns, rows, width, height] }) =>
+    Effect.sync(() => {
+      const sent = Buffer.concat([columns, rows, width, height].map(uint32))
+      const size = width === 0 && height === 0 ? { columns, rows } : { columns, rows, pixels: { width, height } }
+      assert.deepStrictEqual(SessionRequests.decode("window-change", sent), { _tag: "WindowChange", size })
+      const terminal = SessionRequests.decode("pty-req", Buffer.concat([string("vt100"), sent, string("")]))
+      assert.deepStrictEqual(terminal, { _tag: "Terminal", term: "vt100", size, modes: new Map() })
+    }))
+
+  it("has no pixels where both are zero", () => {
+    const sent = Buffer.concat([80, 24, 0, 0].map(uint32))
+    assert.deepStrictEqual(SessionRequests.decode("window-change", sent), {
+      _tag: "WindowChange",
+      size: { columns: 80, rows: 24 }
+    })
   })
 })
 
@@ -53,11 +92,30 @@ describe("the exit of a program", () => {
     }
   })
 
-  it("is a signal that SSH has a name for, else what a shell would report", () => {
-    const killed = exitMessage(1, { _tag: "Signaled", signal: "KILL", message: "out of memory" })
-    assert.include(killed.toString("latin1"), "exit-signal")
-    assert.include(killed.toString("latin1"), "out of memory")
-    assert.strictEqual(status(exitMessage(1, { _tag: "Signaled", signal: "BUS", message: "" })), 135)
-    assert.strictEqual(status(exitMessage(1, { _tag: "Signaled", signal: "RTMIN+3", message: "" })), 255)
+  const signalOf = (signal: string) => {
+    const reader = new WireReader(exitMessage(1, { _tag: "Signaled", signal, message: "out of memory" }), 5)
+    const parts = [reader.text(), reader.boolean(), reader.text(), reader.boolean(), reader.text(), reader.text()]
+    assert.deepStrictEqual([reader.ok, reader.available], [true, 0])
+    const [type, wantReply, name, dumped, message, language] = parts
+    assert.deepStrictEqual([type, wantReply, dumped, message, language], [
+      "exit-signal",
+      false,
+      false,
+      "out of memory",
+      ""
+    ])
+    return name
+  }
+
+  it("is each signal that RFC 4254 has a name for, by it", () => {
+    const names = ["ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2"]
+    for (const name of names) assert.strictEqual(signalOf(name), name)
+  })
+
+  it("is another signal by a name of our own", () => {
+    assert.strictEqual(signalOf("BUS"), "BUS@kuberun.dev")
+    assert.strictEqual(signalOf("RTMIN+3"), "RTMIN+3@kuberun.dev")
+    assert.strictEqual(signalOf("INFO@openssh.com"), "INFO@openssh.com")
+    for (const none of ["", "not a signal", "bus", "a@b@c"]) assert.strictEqual(signalOf(none), "SIG@kuberun.dev")
   })
 })

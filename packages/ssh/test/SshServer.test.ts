@@ -25,7 +25,26 @@ describe("an SSH server", () => {
       assert.strictEqual(connection.username, "léa")
       assert.strictEqual(connection.remoteAddress, "127.0.0.1")
       assert.isAbove(connection.remotePort, 0)
+      assert.strictEqual(connection.localAddress, "127.0.0.1")
+      assert.strictEqual(connection.localPort, server.port)
+      assert.deepStrictEqual(connection.metadata, {})
       assert.match(connection.clientVersion, /^ssh2js/)
+    }))
+
+  it.live("hands on what the authenticator said of the user", () =>
+    Effect.gen(function*() {
+      const seen = yield* Deferred.make<SshConnection>()
+      const server = yield* start(
+        (connection) => Effect.andThen(Deferred.succeed(seen, connection), Effect.never),
+        {
+          authenticate: (request) =>
+            Effect.succeed(
+              request._tag === "Password" ? { _tag: "Accepted", metadata: { team: "blue", uid: "1042" } } : rejected
+            )
+        }
+      )
+      yield* Client.connect(server.port)
+      assert.deepStrictEqual((yield* Deferred.await(seen)).metadata, { team: "blue", uid: "1042" })
     }))
 
   it.live("closes a handler's scope, and ends its streams, whichever way the client leaves", () =>

@@ -4,6 +4,9 @@
 import { Deferred, Effect, Fiber, Logger, Redacted, References, type Scope, Stream } from "effect"
 import { accepted, type AuthenticationRequest, type AuthenticationResponse, Authenticator, rejected } from "kuberun"
 import type { SessionChannel, SessionRequest, SshConnection } from "kuberun"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { generateKey, make, type SshLimits, type SshServerOptions } from "../src/index.ts"
 
 export interface TestServer {
@@ -101,5 +104,17 @@ export const isStart = (request: SessionRequest): boolean =>
 /** Looks again until the condition holds. */
 export const eventually = (condition: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => condition() ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), eventually(condition)))
+
+/** A folder that goes with the scope. */
+export const temporaryFolder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "kuberun-ssh-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+/** The words for ssh(1) that keep it to a test: no file of the user's is read or written, and nothing is asked. */
+export const openSsh = (port: number): ReadonlyArray<string> => {
+  const settings = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "LogLevel=ERROR"]
+  return ["-F", "/dev/null", "-p", String(port), ...settings.flatMap((setting) => ["-o", setting])]
+}
 
 export const exited = (code: number) => ({ _tag: "Exited", code }) as const

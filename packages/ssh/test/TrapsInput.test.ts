@@ -93,7 +93,7 @@ describe("what a client sends", () => {
       assert.deepStrictEqual(yield* Deferred.await(terminal), {
         _tag: "Terminal",
         term: "vt100",
-        size: { columns: 80, rows: 24 },
+        size: { columns: 80, rows: 24, pixels: { width: 640, height: 480 } },
         modes: new Map([[128, 0x0f000000], [53, 1]])
       })
     }))
