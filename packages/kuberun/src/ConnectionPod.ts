@@ -1,11 +1,12 @@
 /**
  * The pod, or pods, behind one connection's session channels.
  */
-import { Deferred, Effect, Scope, SubscriptionRef } from "effect"
+import { Clock, Deferred, Effect, Scope, SubscriptionRef } from "effect"
 import { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
 import * as ExecLaunch from "./ExecLaunch.ts"
 import type { SessionPod } from "./Launch.ts"
+import * as Metrics from "./Metrics.ts"
 import type { PodRequest, PodSource } from "./PodSource.ts"
 import type { PodStartError } from "./PodStartError.ts"
 import type { RunningPod } from "./RunningPod.ts"
@@ -13,8 +14,11 @@ import type { RunningPod } from "./RunningPod.ts"
 export interface ConnectionPod {
   /** What the next session channel gets. */
   readonly forSession: Effect.Effect<SessionPod>
-  /** The pod that all channels share, when it is ready; never completes where each has its own. */
-  readonly running: Effect.Effect<RunningPod, PodStartError>
+  /**
+   * When the pod that all channels share began, in milliseconds since 1970, once it is ready; where each has its own,
+   * the connection's beginning.
+   */
+  readonly since: Effect.Effect<number>
   /** Completes when there is no pod (it failed to start) or no longer one (it ended from under its sessions). */
   readonly over: Effect.Effect<void>
 }
@@ -36,7 +40,7 @@ export const shared = (config: Config, source: PodSource): Mode =>
     const started = yield* Deferred.make<RunningPod, PodStartError>()
     // Opened before the fiber that starts the pod, so that it closes after that: no request follows on the deletion.
     const podScope = yield* Scope.fork(yield* Effect.scope)
-    yield* source({ ...request, activity }).pipe(
+    yield* Metrics.podStart(source({ ...request, activity })).pipe(
       Effect.tap(({ ref }) => Effect.annotateLogs(Effect.logInfo("pod ready"), { pod: ref.name })),
       Effect.tapError((error) => Effect.logWarning(error.message)),
       Deferred.into(started),
@@ -53,9 +57,14 @@ export const shared = (config: Config, source: PodSource): Mode =>
           Effect.provideService(Cluster, cluster)
         )
     }
+    const openedAt = yield* Clock.currentTimeMillis
     return {
       forSession: Effect.succeed(pod),
-      running,
+      // Another's pod may have begun before; by the API server's clock, which need not be ours, no later than now.
+      since: running.pipe(
+        Effect.map(({ created }) => othersUseIt ? Math.min(created ?? openedAt, openedAt) : openedAt),
+        Effect.catch(() => Effect.never)
+      ),
       over: running.pipe(Effect.flatMap(({ ended }) => ended), Effect.exit, Effect.asVoid)
     }
   })

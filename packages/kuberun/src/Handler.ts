@@ -4,14 +4,12 @@
  * `make` is its `New(client, connectionID, config, logger)`; the logger is Effect's. For a server of one's own that
  * already has an `SshConnection`, `Kuberun.layer` is simpler.
  */
-import { Effect, Exit, Fiber, Ref, Schema, Scope } from "effect"
+import { type Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Ref, Schema, Scope, Stream } from "effect"
 import { type AuthenticationResponse, unavailable } from "./Authentication.ts"
-import type { Cluster } from "./Cluster.ts"
+import { Cluster } from "./Cluster.ts"
 import type { Config } from "./Config.ts"
-import * as Connection from "./Connection.ts"
-import type { Identity } from "./Identity.ts"
-import * as PodMode from "./PodMode.ts"
-import type { SessionChannel } from "./Ssh.ts"
+import { Kuberun } from "./Kuberun.ts"
+import type { SessionChannel, SshConnection } from "./Ssh.ts"
 
 /** A second handshake on one connection, or one after its end. */
 export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("HandshakeRefused", {
@@ -47,16 +45,26 @@ type HandlerState =
   | { readonly _tag: "Open"; readonly scope: Scope.Closeable }
   | { readonly _tag: "Disconnected" }
 
-/** Who is told of pods: nobody, the log has them. */
-const nobody = { onPod: () => Effect.void, onLeftBehind: () => Effect.void }
+/** Channels that were opened and not yet taken up: each is taken up at once. */
+const mostWaiting = 16
 
-/** A handler for one connection. Nothing is created before `onHandshakeSuccess`. */
+/** The channel as its connection's handler sees it: closed for it when `given up`, though the client's end is open. */
+const until = (channel: SessionChannel, givenUp: Effect.Effect<void>): SessionChannel => ({
+  ...channel,
+  requests: Stream.interruptWhen(channel.requests, givenUp),
+  closed: Effect.raceFirst(channel.closed, givenUp)
+})
+
+/**
+ * A handler for one connection. Nothing is created before `onHandshakeSuccess`. What a mode keeps for all connections
+ * (a pool, Leases) is this connection's alone here: a server with such a mode has one `Kuberun.layer` for all.
+ */
 export const make = Effect.fn("Handler.make")(function*(
   client: ClientAddress,
   connectionId: string,
   config: Config
 ): Effect.fn.Return<NetworkConnectionHandler, never, Cluster> {
-  const context = yield* Effect.context<Cluster>()
+  const cluster = yield* Cluster
   const state = yield* Ref.make<HandlerState>({ _tag: "Waiting" })
 
   const onHandshakeSuccess = Effect.fnUntraced(function*(username: string) {
@@ -70,26 +78,34 @@ export const make = Effect.fn("Handler.make")(function*(
         message: before._tag === "Open" ? "handshake already complete" : "the connection has ended"
       })
     }
-    const identity: Identity = {
-      connectionId,
+    const sessions = yield* Queue.bounded<SessionChannel, Cause.Done>(mostWaiting)
+    const connection: SshConnection = {
+      id: connectionId,
       username,
       remoteAddress: client.address,
       remotePort: client.port,
       localAddress: "",
       localPort: 0,
-      metadata: {}
+      clientVersion: "",
+      metadata: {},
+      sessions: Stream.fromQueue(sessions)
     }
-    const connection = yield* PodMode.make(config).pipe(
-      Effect.flatMap((mode) => Connection.open(config, mode, { identity, ...nobody })),
-      Scope.provide(scope),
-      Effect.provideContext(context)
+    const kuberun = yield* Layer.buildWithScope(Kuberun.layer(config), scope).pipe(
+      Effect.provideService(Cluster, cluster)
+    )
+    const handling = yield* Context.get(kuberun, Kuberun).handle(connection).pipe(
+      Effect.ensuring(Queue.shutdown(sessions)),
+      Effect.forkIn(scope, { startImmediately: true })
     )
     return {
-      onSessionChannel: (channel) =>
-        Effect.flatMap(
-          connection.serve(channel),
-          (fiber) => Fiber.join(fiber).pipe(Effect.onInterrupt(() => Fiber.interrupt(fiber)))
+      onSessionChannel: Effect.fnUntraced(function*(channel) {
+        const givenUp = yield* Deferred.make<void>()
+        yield* Queue.offer(sessions, until(channel, Deferred.await(givenUp))).pipe(
+          Effect.andThen(channel.closed),
+          Effect.raceFirst(Effect.exit(Fiber.join(handling))),
+          Effect.ensuring(Deferred.succeed(givenUp, undefined))
         )
+      })
     } satisfies SshConnectionHandler
   }, Effect.uninterruptible)
 

@@ -1,16 +1,21 @@
 /**
  * The face of the library: SSH connections in, pods and programs behind them.
  */
-import { Context, Effect, Layer, Ref, Stream } from "effect"
-import type { Cluster } from "./Cluster.ts"
-import type { Config } from "./Config.ts"
+import { Config, Context, Effect, Layer, Ref, Stream } from "effect"
+import { Cluster } from "./Cluster.ts"
+import type { Config as KuberunConfig } from "./Config.ts"
 import * as Connection from "./Connection.ts"
-import type { Mode } from "./ConnectionPod.ts"
+import type { ConnectionPod, Mode } from "./ConnectionPod.ts"
 import { identityOf } from "./Identity.ts"
+import { idleTimeout } from "./IdleTimeout.ts"
+import { maxLifetime } from "./MaxLifetime.ts"
+import * as Metrics from "./Metrics.ts"
 import type { PodRef } from "./Pod.ts"
 import * as PodLedger from "./PodLedger.ts"
 import * as PodMode from "./PodMode.ts"
+import { apply, type ConnectionHandler, type Policy } from "./Policy.ts"
 import type { SshConnection } from "./Ssh.ts"
+import { trace } from "./Tracing.ts"
 
 /** What is open now. */
 export interface KuberunStatus {
@@ -30,47 +35,74 @@ export class Kuberun extends Context.Service<Kuberun, {
   /**
    * Serves one authenticated connection: asks for its pod at once, runs a program in it for each session channel, and
    * completes when the connection is gone, or its pod is and its sessions have been told. In every case, also when it
-   * is interrupted or crashes, its programs have ended and its pod was deleted (or that was given up within the
-   * configured `timeout`, and logged) before it completes.
+   * is interrupted or crashes, its programs have ended and its pod, where it is the connection's own, was deleted (or
+   * that was given up within the configured `timeout`, and logged) before it completes.
+   *
+   * It is the innermost handler for policies: `apply(kuberun.handle, maxSessions(4))`.
    */
-  readonly handle: (connection: SshConnection) => Effect.Effect<void>
+  readonly handle: ConnectionHandler
   readonly status: Effect.Effect<KuberunStatus>
 }>()("kuberun/Kuberun") {
-  /** The library over a `Cluster`, with one configuration for all connections. */
-  static readonly layer = (config: Config): Layer.Layer<Kuberun, never, Cluster> =>
-    Layer.effect(
-      Kuberun,
-      Effect.gen(function*() {
-        const context = yield* Effect.context<Cluster>()
-        const mode = yield* PodMode.make(config)
-        const connections = yield* Ref.make(0)
-        const ledger = yield* PodLedger.make
-        return Kuberun.of({
-          handle: (connection) =>
-            Effect.acquireUseRelease(
-              Ref.update(connections, (count) => count + 1),
-              () => serve(connection, config, mode, ledger),
-              () => Ref.update(connections, (count) => count - 1)
-            ).pipe(Effect.provideContext(context)),
-          status: Effect.all({ connections: Ref.get(connections), pods: ledger.pods })
-        })
-      })
-    )
+  /**
+   * The library over a `Cluster`, with one configuration for all connections. What a mode keeps for all of them (the
+   * pool, this replica's Lease, pods that linger) is given back when the layer's scope closes.
+   */
+  static readonly layer = (config: KuberunConfig): Layer.Layer<Kuberun, never, Cluster> =>
+    Layer.effect(Kuberun, make(config))
+
+  /**
+   * The same with a configuration from Effect's `Config`, read when the layer is built: `configFrom()` takes all of it
+   * from the `ConfigProvider`.
+   */
+  static readonly layerConfig = (
+    config: Config.Wrap<KuberunConfig>
+  ): Layer.Layer<Kuberun, Config.ConfigError, Cluster> =>
+    Layer.effect(Kuberun, Effect.flatMap(Config.unwrap(config), make))
+}
+
+const make = Effect.fnUntraced(function*(config: KuberunConfig) {
+  const cluster = yield* Cluster
+  const mode = yield* PodMode.make(config)
+  const connections = yield* Ref.make(0)
+  const ledger = yield* PodLedger.make
+  const handle: ConnectionHandler = (connection) =>
+    Effect.acquireUseRelease(
+      Ref.update(connections, (count) => count + 1),
+      () => serve(connection, config, mode, ledger),
+      () => Ref.update(connections, (count) => count - 1)
+    ).pipe(Effect.provideService(Cluster, cluster))
+  return Kuberun.of({
+    handle: apply(handle, trace, Metrics.observe),
+    status: Effect.all({ connections: Ref.get(connections), pods: ledger.pods })
+  })
+})
+
+/** The limits in time that are configured. A pod that others use too has its own beginning. */
+const limits = (config: KuberunConfig, pod: ConnectionPod): ReadonlyArray<Policy> => {
+  const { idleTimeout: idle, maxLifetime: longest, warning } = config.pod
+  return [
+    ...longest === undefined ? [] : [maxLifetime({ after: longest, warning, since: () => pod.since })],
+    ...idle === undefined ? [] : [idleTimeout({ after: idle, warning })]
+  ]
 }
 
 const serve = Effect.fn("Kuberun.handle")(function*(
   connection: SshConnection,
-  config: Config,
+  config: KuberunConfig,
   mode: Mode,
   ledger: PodLedger.PodLedger
 ) {
   yield* Effect.scoped(Effect.gen(function*() {
     const opened = yield* Connection.open(config, mode, { identity: identityOf(connection), ...ledger })
-    const accept = Stream.runForEach(connection.sessions, opened.serve)
+    const accept: ConnectionHandler = ({ sessions }) => Stream.runForEach(sessions, opened.serve)
     const podOver = opened.pod.over.pipe(
       Effect.andThen(Effect.sleep(farewell)),
       Effect.andThen(Effect.timeoutOption(opened.idle, farewell))
     )
-    yield* Effect.raceAllFirst([accept, podOver, opened.crashed])
+    yield* Effect.raceAllFirst([
+      apply(accept, ...limits(config, opened.pod))(connection),
+      podOver,
+      opened.crashed
+    ])
   }))
 })

@@ -4,6 +4,7 @@
  */
 import { Clock, Duration, Effect, Fiber, Ref, Schedule } from "effect"
 import { Cluster, type ClusterError, isAmbiguous } from "./Cluster.ts"
+import * as Metrics from "./Metrics.ts"
 import type { Pod, PodManifest } from "./Pod.ts"
 import { isFrom } from "./PodTemplate.ts"
 
@@ -125,9 +126,13 @@ export const remove = (
 ): Effect.Effect<boolean, never, Cluster> => {
   const left = (why: string) =>
     Effect.as(Effect.logError(`pod ${manifest.metadata.name} may be left behind: ${why}`), false)
-  return Effect.as(removeKnown(manifest, creation), true).pipe(
+  const removal = Effect.as(removeKnown(manifest, creation), true).pipe(
     Effect.timeoutOrElse({ duration: timeout, orElse: () => left("it could not be deleted in time") }),
     Effect.catchCause((cause) => Effect.andThen(Effect.logDebug(cause), left("its deletion failed"))),
     Effect.ensuring(creation.request === undefined ? Effect.void : Fiber.interrupt(creation.request))
   )
+  const { request, uid, unansweredAt } = creation
+  return request === undefined && uid === undefined && unansweredAt === undefined
+    ? removal
+    : Metrics.podDeletion(removal)
 }

@@ -2,16 +2,19 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh } from "@kuberun/testkit"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { defaultConfig, type NetworkConnectionHandler } from "kuberun"
+import { type Config, decodeConfig, defaultConfig, type NetworkConnectionHandler } from "kuberun"
 import * as Handler from "../src/Handler.ts"
 
 const client = { address: "192.0.2.7", port: 40_000 }
 const connectionId = "0123456789abcdef0123456789abcdef"
 
 /** A handler over a fake cluster. */
-const accept = Effect.fnUntraced(function*(plan: Partial<FakeCluster.FakeClusterPlan> = {}) {
+const accept = Effect.fnUntraced(function*(
+  plan: Partial<FakeCluster.FakeClusterPlan> = {},
+  config: Config = defaultConfig
+) {
   const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, ...plan })
-  const handler: NetworkConnectionHandler = yield* Handler.make(client, connectionId, defaultConfig).pipe(
+  const handler: NetworkConnectionHandler = yield* Handler.make(client, connectionId, config).pipe(
     Effect.provide(layer)
   )
   return { handler, world }
@@ -173,6 +176,26 @@ describe("a network connection's handler", () => {
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(ending)
       assert.lengthOf(yield* world.manifests, 1)
+      assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
+  it.effect("keeps the limits in time that are configured", () =>
+    Effect.gen(function*() {
+      const config = yield* Effect.orDie(decodeConfig({ pod: { idleTimeout: "1m", warning: "10s" } }))
+      const { handler, world } = yield* accept({}, config)
+      const { onSessionChannel } = yield* handler.onHandshakeSuccess("demo")
+      const { channel, exits, request, texts } = yield* FakeSsh.makeClient()
+      const serving = yield* run(onSessionChannel(channel))
+      yield* request({ _tag: "Exec", command: "cat" })
+      yield* settled
+      yield* TestClock.adjust("59 seconds")
+      assert.isUndefined(serving.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* settled
+      yield* Fiber.join(serving)
+      assert.match((yield* texts).stderr, /^kuberun: Nothing has happened here for 1m, so this session ends\.\n$/)
+      assert.deepStrictEqual((yield* exits).map(({ status }) => status), [{ _tag: "Exited", code: 255 }])
+      yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* world.livePods, [])
     }))
 

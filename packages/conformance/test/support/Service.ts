@@ -19,6 +19,8 @@ export interface ServiceOptions {
   readonly pod?: Readonly<Record<string, unknown>>
   /** The configuration's `timeout`. */
   readonly timeout?: string
+  /** Further keys of the configuration. */
+  readonly config?: Readonly<Record<string, unknown>>
   readonly flags?: ReadonlyArray<string>
   /** Another cluster than the one for all tests. */
   readonly kubeconfig?: string
@@ -30,8 +32,8 @@ export interface Service {
   readonly folder: string
   readonly kubeconfig: string
   /**
-   * Starts a shell script in the folder. In it `$SSH` is the client with everything but the command, `$SCP` is scp with
-   * its options and `$HOST` its target, `$SFTP` likewise.
+   * Starts a shell script in the folder. In it `$SSH` is the client with everything but the command, `ssh $SSH_OPTIONS`
+   * the same for any user, `$SCP` is scp with its options and `$HOST` its target, `$SFTP` likewise.
    */
   readonly script: (text: string, stdin?: "open") => Effect.Effect<Process.RunningProcess, never, Scope.Scope>
   /** Runs a shell script to its end. */
@@ -88,7 +90,8 @@ export const start = Effect.fn("Service.start")(function*(options: ServiceOption
     join(folder, "kuberun.json"),
     JSON.stringify({
       pod: { podSpec: { containers: [{ name: "shell", image }], terminationGracePeriodSeconds: 1 }, ...options.pod },
-      timeout: options.timeout ?? "60s"
+      timeout: options.timeout ?? "60s",
+      ...options.config
     })
   )
   const running = yield* Process.kuberun([
