@@ -128,7 +128,7 @@ describe("signals", () => {
         ["one in the background that ignores HUP", "nohup sleep N > /dev/null 2>&1 & echo; read -r line", "sleep N"],
         ["one that ignores TERM, too", "(trap '' HUP TERM; exec sleep N) & (trap '' HUP TERM; sleep N)", "sleep N"],
         ["a stopped one", "sleep N & kill -STOP $!; read -r line", "sleep N"],
-        ["one on a session of its own whose parent is there", "setsid sleep N & read -r line", "sleep N"]
+        ["one on a session of its own whose parent is there", "trap '' HUP; setsid sleep N & wait", "sleep N"]
       ] as const
     ) {
       for (const pty of [false, true]) {

@@ -44,6 +44,13 @@ const join = (one: Uint8Array, other: Uint8Array): Uint8Array => {
 
 type Chunk = ReadonlyArray<Output>
 
+interface State {
+  /** What may be the beginning of an announcement; `undefined` when it is known whether there is one. */
+  held: Uint8Array | undefined
+  isMissing: boolean
+  end: Exit.Exit<never, ClusterError | Cause.Done> | undefined
+}
+
 /**
  * Reads until the program is seen: its announcement, or its first output, or its end; or until patience is over. No more than that is read ahead of
  * whoever takes the output, and no byte is held back that cannot be part of an announcement.
@@ -55,21 +62,19 @@ export const read = Effect.fn("ProgramStart.read")(function*(
 ): Effect.fn.Return<StartedProgram, never, Scope.Scope> {
   const pull = yield* Stream.toPull(process.output)
   const leader = yield* Deferred.make<Leader | undefined>()
-  let held: Uint8Array | undefined = new Uint8Array()
-  let isMissingProgram = false
-  let end: Exit.Exit<never, ClusterError | Cause.Done> | undefined
+  const state: State = { held: new Uint8Array(), isMissing: false, end: undefined }
 
   /** What passes of one piece; while an announcement may be coming, it is held. */
   const passing = Effect.fnUntraced(function*(output: Output) {
-    if (held === undefined || output._tag !== on) return [output]
-    const bytes = held.length === 0 ? output.bytes : join(held, output.bytes)
+    if (state.held === undefined || output._tag !== on) return [output]
+    const bytes = state.held.length === 0 ? output.bytes : join(state.held, output.bytes)
     const reading = reader(bytes)
     if (reading._tag === "More") {
-      held = bytes
+      state.held = bytes
       return []
     }
-    held = undefined
-    isMissingProgram = reading._tag === "Found" && reading.announcement._tag === "Missing"
+    state.held = undefined
+    state.isMissing = reading._tag === "Found" && reading.announcement._tag === "Missing"
     yield* Deferred.succeed(
       leader,
       reading._tag === "Found" && reading.announcement._tag === "Running" ? reading.announcement.leader : undefined
@@ -80,17 +85,17 @@ export const read = Effect.fn("ProgramStart.read")(function*(
 
   /** The next piece or pieces, which may be none when an announcement was all there was. */
   const advance: Effect.Effect<Chunk, ClusterError | Cause.Done> = Effect.gen(function*() {
-    if (end !== undefined) return yield* end
+    if (state.end !== undefined) return yield* state.end
     const pulled = yield* Effect.exit(pull)
     if (Exit.isSuccess(pulled)) {
-      if (held === undefined) return pulled.value
+      if (state.held === undefined) return pulled.value
       return (yield* Effect.forEach(pulled.value, passing)).flat()
     }
-    end = Exit.failCause(pulled.cause)
-    const rest = held ?? new Uint8Array()
-    held = undefined
+    state.end = Exit.failCause(pulled.cause)
+    const rest = state.held ?? new Uint8Array()
+    state.held = undefined
     yield* Deferred.succeed(leader, undefined)
-    return rest.length === 0 ? yield* end : [{ _tag: on, bytes: rest }]
+    return rest.length === 0 ? yield* state.end : [{ _tag: on, bytes: rest }]
   })
   const nonEmpty: Pull.Pull<readonly [Output, ...Array<Output>], ClusterError> = Effect.gen(function*() {
     for (;;) {
@@ -101,7 +106,7 @@ export const read = Effect.fn("ProgramStart.read")(function*(
 
   const beginning = Effect.gen(function*() {
     let first: Chunk = []
-    while (held !== undefined && first.length === 0 && end === undefined) {
+    while (state.held !== undefined && first.length === 0 && state.end === undefined) {
       first = yield* Effect.catchCause(advance, () => Effect.succeed<Chunk>([]))
     }
     return first
@@ -117,9 +122,9 @@ export const read = Effect.fn("ProgramStart.read")(function*(
         Stream.unwrap(Effect.map(Fiber.join(begun), (outputs) => Stream.fromIterable(outputs))),
         Stream.fromPull(Effect.succeed(nonEmpty))
       ),
-      exit: Effect.map(process.exit, (exit) => isMissingProgram ? missing(command) : exit)
+      exit: Effect.map(process.exit, (exit) => state.isMissing ? missing(command) : exit)
     },
     leader: Deferred.await(leader),
-    endedUnseen: Option.isSome(first) && first.value.length === 0 && end !== undefined && !isMissingProgram
+    endedUnseen: Option.isSome(first) && first.value.length === 0 && state.end !== undefined && !state.isMissing
   }
 })

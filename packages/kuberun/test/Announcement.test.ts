@@ -47,7 +47,7 @@ const hostile = Schema.Array(Schema.Union([
   Schema.Literals([
     "\u001b",
     "\u001b]kuberun;",
-    `${opening(word)}`,
+    opening(word),
     `${opening(word)}12;3`,
     `${opening(word)}12;3${closing}`,
     `${opening("other")}12;3${closing}`,
@@ -129,7 +129,7 @@ describe("an announcement", () => {
         assert.strictEqual(reading._tag === "Found", whole.test(text))
         // Whatever is held back, some ending makes it an announcement.
         if (reading._tag === "More") {
-          const missing = `${opening(word)}`.slice(text.length)
+          const missing = opening(word).slice(text.length)
           const ends = [missing, ""].flatMap((head) =>
             ["!", "2;", ";", "2", ""].map((tail) => `${text}${head}${tail}${closing}`)
           )

@@ -98,7 +98,7 @@ export const run = Effect.fn(function*(
   let closed = false
   const change = (part: Partial<End>) => {
     end = { ...end, ...part }
-    for (const look of [...looks]) look()
+    for (const look of looks) look()
   }
   channel.on("data", (data: Buffer) => change({ out: end.out + data.toString("utf8") }))
   channel.stderr.on("data", (data: Buffer) => change({ err: end.err + data.toString("utf8") }))
