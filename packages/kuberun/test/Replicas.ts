@@ -3,7 +3,7 @@
  * library deletes is checked as it happens.
  */
 import type { FakeCluster } from "@kuberun/testkit"
-import { Clock, Duration, Effect, Exit, Fiber, Layer, Ref, Scope, SubscriptionRef } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Ref, Scope, SubscriptionRef } from "effect"
 import { Cluster, ClusterError, type Config, type Identity, type Pod, type PodRef, Unreachable } from "kuberun"
 import { holderKey, holdersOf } from "../src/Holders.ts"
 import type { PodSource } from "../src/PodSource.ts"
@@ -55,12 +55,13 @@ export interface Deletion {
 const grain = 1
 
 /** Longer than a replica may be cut off without any chance that its Lease lapses: it is renewed every ten seconds. */
-const safeCut = 17_000
+const safeCut = 12_000
 
 /** By then a replica whose Lease had lapsed has renewed it, and holds again what it held. */
-const recovery = 20_000
+const recovery = 30_000
 
-export const make = Effect.fn("Replicas.make")(function*(fake: Fake, config: Config) {
+/** `latencyMillis`: how long a call may be under way, and its answer again. */
+export const make = Effect.fn("Replicas.make")(function*(fake: Fake, config: Config, latencyMillis = 0) {
   const connections: Array<Connection> = []
   const deletions: Array<Deletion> = []
   const faults: Array<string> = []
@@ -112,15 +113,21 @@ export const make = Effect.fn("Replicas.make")(function*(fake: Fake, config: Con
     alter: (cluster: Cluster["Service"]) => Partial<Cluster["Service"]> = () => ({})
   ) {
     const gate = yield* Ref.make<"open" | "cut" | "dead">("open")
+    const underWay = latencyMillis === 0
+      ? Effect.void
+      : Effect.flatMap(Random.nextBetween(0, latencyMillis), (millis) => Effect.sleep(millis))
     const gated = <A, E>(call: Effect.Effect<A, E>): Effect.Effect<A, E | ClusterError> =>
-      Effect.flatMap(Ref.get(gate), (state): Effect.Effect<A, E | ClusterError> => {
-        if (state === "open") return call
-        if (state === "dead") return Effect.never
-        return Effect.sleep("1 second").pipe(
-          Effect.andThen(
-            Effect.fail(new ClusterError({ operation: "call", reason: new Unreachable({ detail: "no route" }) }))
-          )
-        )
+      Effect.gen(function*() {
+        yield* underWay
+        const before = yield* Ref.get(gate)
+        if (before === "dead") return yield* Effect.never
+        if (before === "cut") {
+          yield* Effect.sleep("1 second")
+          return yield* new ClusterError({ operation: "call", reason: new Unreachable({ detail: "no route" }) })
+        }
+        const exit = yield* Effect.exit(call)
+        yield* underWay
+        return (yield* Ref.get(gate)) === "dead" ? yield* Effect.never : yield* exit
       })
     const gatedStore: Cluster["Service"] = {
       ...store,

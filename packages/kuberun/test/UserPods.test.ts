@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Effect, Exit, Ref } from "effect"
-import { type Config, decodeConfig, type Pod } from "kuberun"
+import { type Config, decodeConfig, type Pod, type Precondition } from "kuberun"
 import { holdersOf } from "../src/Holders.ts"
 import { type Connection, make } from "./Replicas.ts"
 
@@ -281,6 +281,36 @@ describe("a user's pod", () => {
       assert.deepStrictEqual(holderKeys((yield* fake.world.pods)[0]), [])
       yield* Time.pass("40 seconds")
       assert.deepStrictEqual(yield* fake.world.livePods, [])
+    }))
+
+  it.effect("is changed and deleted only in the state in which it was seen", () =>
+    Effect.gen(function*() {
+      const { start } = yield* worldOf({}, { linger: "10s" })
+      const preconditions: Array<Precondition | undefined> = []
+      const noting = yield* start(({ deletePod, patchPod }) => ({
+        patchPod: (ref, patch, precondition) => {
+          preconditions.push(precondition)
+          return patchPod(ref, patch, precondition)
+        },
+        deletePod: (ref, options) => {
+          preconditions.push(options)
+          return deletePod(ref, options)
+        }
+      }))
+      const dies = yield* start()
+      yield* dies.connect("alice")
+      yield* Time.pass("50 seconds")
+      const connection = yield* noting.connect("alice")
+      yield* Time.pass("2 seconds")
+      yield* dies.crash
+      yield* Time.pass("1 minute")
+      yield* connection.close
+      yield* Time.pass("1 minute")
+      // Its own hold, the dead one's removal, its own release, the deletion.
+      assert.lengthOf(preconditions, 4)
+      for (const precondition of preconditions) {
+        assert.hasAllKeys(precondition, ["uid", "resourceVersion"])
+      }
     }))
 
   it.effect("has the user's claim made before it, once for good", () =>

@@ -36,7 +36,8 @@ const faulty = {
   patches: few(Schema.Literals(["ok", "ok", "answerLost", "requestLost", "fault", "forbidden"]), 8),
   watches: few(Schema.Literals(["ok", "breaks", "silent"]), 4),
   createMillis: Schema.Literals([0, 0, 50, 4_000]),
-  startMillis: Schema.Literals([0, 100, 20_000])
+  startMillis: Schema.Literals([0, 100, 20_000]),
+  latencyMillis: Schema.Literals([0, 0, 30, 400])
 }
 
 const lingers = Schema.Literals(["0s", "5s", "40s"])
@@ -61,11 +62,11 @@ describe("users' pods", () => {
       events: Schema.Array(event).check(Schema.isMinLength(8), Schema.isMaxLength(24)),
       seed: upTo(1_000_000)
     },
-    ({ events, linger, replicas, seed, ...plan }) =>
+    ({ events, latencyMillis, linger, replicas, seed, ...plan }) =>
       Effect.gen(function*() {
         const fake = yield* FakeCluster.make({ ...plan, start: "ready" })
         const config = yield* configOf({ linger })
-        const world = yield* make(fake, config)
+        const world = yield* make(fake, config, latencyMillis)
         const running: Array<RunningReplica> = []
         for (let count = 0; count < replicas; count++) running.push(yield* world.start())
 
