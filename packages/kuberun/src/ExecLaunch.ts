@@ -128,7 +128,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
   const terminal = program.terminal === undefined ? undefined : yield* size
   const leader = yield* Deferred.make<Found | undefined>()
   const streams = yield* Scope.make()
-  let ended = false
+  let endedItself = false
 
   const help = (way: Way) => helpers(cluster, running, way === "Agent" ? agent : undefined)
 
@@ -139,13 +139,12 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
       : Option.none()
     yield* Scope.close(streams, Exit.void)
     const found = Option.getOrUndefined(known)
-    if (found === undefined || (ended && !shared)) return
-    const ending = help(found.way).end(found.leader).pipe(
+    if (found === undefined || (endedItself && !shared)) return
+    const ended = help(found.way).end(found.leader).pipe(
       Effect.timeout(endingTime),
-      Effect.catch((error) => Effect.logWarning(`what a program left behind was not ended: ${error.message}`)),
-      Effect.raceFirst(Effect.exit(running.ended)),
-      Effect.asVoid
+      Effect.catch((error) => Effect.logWarning(`what a program left behind was not ended: ${error.message}`))
     )
+    const ending = Effect.asVoid(Effect.raceFirst(Effect.exit(running.ended), ended))
     yield* shared ? ending : Effect.forkIn(Effect.delay(ending, endingDelay), podScope)
   })
   // A fiber of its own: whoever closes the scope may have been interrupted, and its time limits would be over at once.
@@ -231,7 +230,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
     process: {
       ...process,
       resize: (newest) => within(process.resize(newest), timeouts.window ?? config.timeout, undefined),
-      exit: Effect.tap(process.exit, () => Effect.sync(() => (ended = true)))
+      exit: Effect.tap(process.exit, () => Effect.sync(() => (endedItself = true)))
     },
     ended: running.ended,
     check: running.check,

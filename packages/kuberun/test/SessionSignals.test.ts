@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Time } from "@kuberun/testkit"
 import { Deferred, Effect, Fiber, Ref, Schema, Sink, Stream } from "effect"
 import type { ExecProcess, ExecRequest } from "kuberun"
+import { constants } from "node:os"
 import { exitStatus, isSignal } from "../src/Signals.ts"
 import { connect, settled, statuses, stdout, terminal } from "./SessionDriver.ts"
 
@@ -174,6 +175,18 @@ describe("a signal on a session channel", () => {
       }),
     { arbitrary: { runs: 300 } }
   )
+
+  it("that was delivered explains the code of those whom it ended", () => {
+    for (const name of names) {
+      const number = new Map<string, number>(Object.entries(constants.signals)).get(`SIG${name}`) ?? 0
+      assert.deepStrictEqual(exitStatus(128 + number, new Set(["USR1", "TERM", name])), {
+        _tag: "Signaled",
+        signal: name,
+        message: `ended by signal ${name}`
+      })
+      assert.deepStrictEqual(exitStatus(128 + number, new Set()), { _tag: "Exited", code: 128 + number })
+    }
+  })
 
   it("has one of the names of RFC 4254", () => {
     assert.isTrue(names.every(isSignal))
