@@ -25,6 +25,11 @@ const signals = ["ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QU
 /** A number that this test's processes have on their command lines. */
 const mark = () => `${100_000 + Math.floor(Math.random() * 900_000)}`
 
+/** With one pod for all of the user's connections. */
+class Shared extends Context.Service<Shared, Service>()("test/Shared") {
+  static readonly layer = Layer.effect(Shared, start({ pod: { mode: "user" } }))
+}
+
 /** A shell's loop that ends when another has made the file. */
 const waitsFor = (file: string) => `until [ -e /dev/shm/${file} ]; do sleep 0.1; done; rm /dev/shm/${file}`
 
@@ -161,6 +166,34 @@ describe("signals", () => {
         yield* other.close
         yield* eventually(count(client, "[s]leep 1000"), (found) => found === 0)
         assert.strictEqual(yield* count(client, `[s]leep ${number}`), 1)
+      }))
+  })
+
+  it.layer(Shared.layer, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+    it.effect("a pod that others use keeps nothing of a client that was killed", () =>
+      Effect.gen(function*() {
+        const service = yield* Shared
+        const client = yield* connect(service)
+        const number = mark()
+        const killed = yield* service.script(`exec $SSH 'nohup sleep ${number} & echo ready; sleep ${number}'`)
+        yield* killed.stdoutMatch(/ready/)
+        assert.isAtLeast(yield* eventually(count(client, `[s]leep ${number}`), (found) => found >= 2), 2)
+        yield* killed.signal("SIGKILL")
+        assert.strictEqual(yield* eventually(count(client, `[s]leep ${number}`), (found) => found === 0), 0)
+      }))
+
+    it.effect("a pod that others use keeps nothing of a program that ended, but what became a daemon", () =>
+      Effect.gen(function*() {
+        const service = yield* Shared
+        const client = yield* connect(service)
+        const left = mark()
+        const daemon = mark()
+        const { code } = yield* service.run(
+          `$SSH 'nohup sleep ${left} > /dev/null 2>&1 & setsid -f sleep ${daemon} > /dev/null 2>&1 < /dev/null; exit 4'`
+        )
+        assert.strictEqual(code, 4)
+        assert.strictEqual(yield* eventually(count(client, `[s]leep ${left}`), (found) => found === 0), 0)
+        assert.strictEqual(yield* count(client, `[s]leep ${daemon}`), 1)
       }))
   })
 
