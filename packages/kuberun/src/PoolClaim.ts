@@ -99,7 +99,8 @@ const settle = Effect.fnUntraced(function*(
         )
     ),
     Effect.retry(settleBackoff),
-    Effect.timeoutOption(settlePatience)
+    Effect.timeout(settlePatience),
+    Effect.option
   )
   if (settled._tag === "None") return known
   if (known.request !== undefined) yield* Fiber.interrupt(known.request)

@@ -87,7 +87,7 @@ describe("a warm pool over a cluster that fails", () => {
         const claim = yield* connect(pool, "c1")
         yield* Time.pass("5 seconds")
         assert.isUndefined(yield* Fiber.join(claim.fiber))
-        yield* claim.close
+        yield* Effect.forkChild(claim.close)
         yield* Time.pass("1 minute")
         assert.deepStrictEqual(names(yield* world.pods), before)
         assert.deepStrictEqual(names(freeOf(yield* world.pods)), before)
