@@ -1,6 +1,6 @@
 /** The package by itself: nothing else is imported but `effect`, clients apart. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Logger, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Logger, Ref, Scope, Stream } from "effect"
 import {
   accepted,
   Authenticator,
@@ -11,6 +11,8 @@ import {
   SshServer,
   stdout
 } from "../src/index.ts"
+import * as LineEditor from "../src/LineEditor.ts"
+import { string, uint32 } from "../src/WireReader.ts"
 import * as Client from "./Client.ts"
 import { connect } from "./RawClient.ts"
 import { eventually, hostKey } from "./TestServer.ts"
@@ -61,6 +63,25 @@ describe("a server as a layer", () => {
       }))
       const port = yield* Effect.provideService(held, Greeting, "Good day")
       yield* Effect.flip(Client.connect(port))
+    }))
+
+  it.live("when it is given back, has closed the scopes of its connections and the connections", () =>
+    Effect.gen(function*() {
+      const finalized = yield* Ref.make(false)
+      const opened = yield* Deferred.make<void>()
+      const handler = () =>
+        Effect.gen(function*() {
+          yield* Effect.addFinalizer(() => Effect.delay(Ref.set(finalized, true), "20 millis"))
+          yield* Deferred.succeed(opened, undefined)
+          return yield* Effect.never
+        })
+      const held = yield* Scope.make()
+      const raw = yield* connect(yield* Scope.provide(serving(handler), held))
+      yield* Deferred.await(opened)
+      yield* Scope.close(held, Exit.void)
+      assert.isTrue(yield* Ref.get(finalized))
+      yield* eventually(raw.isClosed)
+      assert.strictEqual(raw.disconnectText(), "the server ended the connection")
     }))
 
   it.live("fails in a sentence when it cannot listen", () =>
@@ -145,5 +166,34 @@ describe("a terminal of lines", () => {
       yield* eventually(() => channel.types().includes(97))
       assert.deepStrictEqual(said, ["before the shell", "and after", "without an end"])
       assert.strictEqual(channel.received().length, 0)
+    }))
+
+  it.live("shows what it is told above what is typed, and nothing that a terminal would obey", () =>
+    Effect.gen(function*() {
+      const port = yield* serving(eachSession((channel) =>
+        Effect.gen(function*() {
+          const terminal = yield* lineTerminal(channel, { prompt: "\u001b[1mme> " })
+          yield* Stream.runForEach(terminal.lines, (line) => terminal.print(`heard\u001b[2J ${line}\n\u0007thanks`))
+        })
+      ))
+      const raw = yield* connect(port)
+      const channel = yield* raw.open()
+      const size = Buffer.concat([20, 5, 0, 0].map(uint32))
+      channel.request("pty-req", true, Buffer.concat([string("vt100"), size, string("")]))
+      channel.request("shell", true)
+      yield* Effect.replicateEffect(channel.answer, 2)
+      channel.data(Buffer.from("x\ry"))
+      yield* eventually(() => channel.received().toString().endsWith(`thanks\r\n${LineEditor.clearRow}[1mme> y`))
+      channel.request("window-change", true, Buffer.concat([12, 5, 0, 0].map(uint32)))
+      assert.isTrue(yield* channel.answer)
+      channel.data(Buffer.from("z"))
+      yield* eventually(() => channel.received().toString().endsWith("yz"))
+      channel.data(Buffer.from("\u0015"))
+      channel.data(Buffer.from("\u0004"))
+      yield* eventually(() => channel.types().includes(97))
+      const rows = channel.received().toString().split(LineEditor.clearRow)
+      const expected = ["", "[1mme> ", "[1mme> x\r\n", "[1mme> y", "heard[2J x\r\nthanks\r\n", "[1mme> y", "yz", "\r\n"]
+      // The two keys at the end may come as one.
+      assert.deepStrictEqual(rows.filter((row, index) => row !== "" || index === 0), expected)
     }))
 })
