@@ -54,6 +54,8 @@ describe("the README's chat", () => {
 
       yield* bob.write("\u0004")
       assert.strictEqual(yield* bob.exit, 0, yield* bob.stderr)
+      // What comes after on their screen begins on a row of its own.
+      assert.isTrue((yield* bob.stdout).endsWith("bob: \r\n"))
       yield* ann.stdoutMatch(/\* bob has left\r\n/)
       yield* cat.signal("SIGKILL")
       yield* ann.stdoutMatch(/\* cat has left\r\n/)
