@@ -42,8 +42,9 @@ export const shared = (config: Config, source: PodSource): Mode =>
     const podScope = yield* Scope.fork(yield* Effect.scope)
     yield* Metrics.podStart(source({ ...request, activity })).pipe(
       Effect.tap(({ ref }) => Effect.annotateLogs(Effect.logInfo("pod ready"), { pod: ref.name })),
-      Effect.tapError((error) => Effect.logWarning(error.message)),
+      Effect.tapError((error) => Effect.annotateLogs(Effect.logWarning(error.message), { pod: error.pod })),
       Deferred.into(started),
+      Effect.annotateLogs({ namespace: config.pod.namespace }),
       Scope.provide(podScope),
       Effect.forkScoped
     )

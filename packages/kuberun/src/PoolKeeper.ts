@@ -3,6 +3,7 @@
  */
 import { Clock, Effect, Fiber, FiberSet, Queue, Random, Ref, Schedule, type Scope } from "effect"
 import { Cluster, type ClusterError, isAmbiguous, isTransient, type PodsEvent } from "./Cluster.ts"
+import * as Metrics from "./Metrics.ts"
 import type { Pod } from "./Pod.ts"
 import { podReadiness } from "./PodReadiness.ts"
 import { randomPodName } from "./PodSource.ts"
@@ -11,6 +12,7 @@ import {
   isOver,
   nextPlan,
   type PoolBook,
+  poolFacts,
   type PoolSettings,
   type Trouble,
   withAsked,
@@ -142,6 +144,8 @@ const readFree = (pod: Pod) =>
 export const deleteFree = (pod: Pod): Effect.Effect<Pod | undefined, ClusterError, Cluster> => {
   const { resourceVersion, uid } = pod.metadata
   return Cluster.use((cluster) => cluster.deletePod(pod.metadata, { uid, resourceVersion })).pipe(
+    Effect.as(true),
+    Metrics.podDeletion,
     Effect.as(undefined),
     Effect.catchIf((error) => error.reason._tag === "NotFound", () => Effect.succeed(undefined)),
     Effect.catchIf((error) => error.reason._tag === "Conflict", () => readFree(pod))
@@ -177,12 +181,22 @@ const failureOf = (kept: KeptBook, pod: Pod | undefined): string => {
 /** Milliseconds: no timer is finer, and one that is asked for less may end before the time that it was to wait for. */
 const shortestWait = 1
 
+/** Says how many ready pods of each class wait. */
+const measure = Effect.fnUntraced(function*({ book, settings }: KeptBook, now: number) {
+  const { waiting } = poolFacts(yield* Ref.get(book), settings, now)
+  for (const poolClass of settings.sizes.keys()) {
+    const ready = waiting.filter((pod) => pod.poolClass === poolClass && pod.state === "ready")
+    yield* Metrics.poolSize(poolClass, ready.length)
+  }
+})
+
 /** Looks at the book, does what is to be done, and waits for news or for the time at which that may be something else. */
 const turn = Effect.fnUntraced(function*(kept: KeptBook, work: FiberSet.FiberSet<void>) {
   if (isOver(yield* Ref.get(kept.book), kept.settings)) yield* noteRecovery(kept)
   yield* Queue.clear(kept.news)
   const now = yield* Clock.currentTimeMillis
   const plan = yield* Ref.modify(kept.book, (book) => nextPlan(book, kept.settings, now))
+  yield* measure(kept, now)
   for (const removal of plan.remove) {
     if (removal.reason === "failed" && removal.pod.replica === kept.settings.replicaId) {
       const seen = (yield* Ref.get(kept.book)).view.pods.get(removal.pod.uid)

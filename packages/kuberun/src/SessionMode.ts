@@ -16,7 +16,7 @@ import * as Metrics from "./Metrics.ts"
 import { type Output, stdout } from "./Output.ts"
 import type { PodRef } from "./Pod.ts"
 import * as PodLifetime from "./PodLifetime.ts"
-import { podReadiness } from "./PodReadiness.ts"
+import { disruption, podReadiness } from "./PodReadiness.ts"
 import { randomPodName } from "./PodSource.ts"
 import { PodDeleted, PodEnded, PodFailed } from "./PodStartError.ts"
 import { sessionManifest } from "./PodTemplate.ts"
@@ -94,7 +94,7 @@ const endOf = (event: PodEvent, container: string, pod: PodRef): Exit.Exit<ExecE
   if (!taken && reason === undefined && terminated !== undefined && terminated.reason !== "OOMKilled") {
     return Exit.succeed({ _tag: "Exited", code: terminated.exitCode })
   }
-  if (taken) return Exit.fail(new PodEnded({ pod: pod.name, reason: new PodDeleted() }))
+  if (taken) return Exit.fail(new PodEnded({ pod: pod.name, reason: new PodDeleted(disruption(event.pod)) }))
   const readiness = podReadiness(event.pod, container)
   return readiness._tag === "Failed"
     ? Exit.fail(
