@@ -102,6 +102,16 @@ describe("a persistent pod", () => {
       assert.lengthOf(yield* world.livePods, 2)
     }))
 
+  it.effect("that another connection makes at the same moment is used", () =>
+    Effect.gen(function*() {
+      const { connect, world } = yield* worldOf({ createMillis: 50 }, { createMissingPods: true })
+      const connections = [yield* connect("alice"), yield* connect("alice")]
+      yield* Time.pass("2 seconds")
+      yield* Effect.forEach(connections, ({ fiber }) => Fiber.join(fiber))
+      assert.lengthOf(yield* world.manifests, 2)
+      assert.lengthOf(yield* world.livePods, 1)
+    }))
+
   it.effect("that may not be made is refused in the cluster's words", () =>
     Effect.gen(function*() {
       const { connect } = yield* worldOf({ creates: ["forbidden"] }, { createMissingPods: true })

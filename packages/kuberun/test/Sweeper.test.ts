@@ -135,6 +135,21 @@ describe("a sweep", () => {
       assert.deepStrictEqual((yield* theirHolders(world)).map(({ key }) => key), ["holder.kuberun.dev/c0"])
     }))
 
+  it.effect("takes none of the holds away that are taken while it lists the pods", () =>
+    Effect.gen(function*() {
+      const world = yield* worldOf()
+      const one = yield* world.start(({ listPods }) => ({
+        listPods: (query) => Effect.andThen(Effect.sleep("2 seconds"), listPods(query))
+      }))
+      for (let count = 0; count < 20; count++) {
+        yield* one.connect(`user-${count}`)
+        yield* Time.pass("400 millis")
+      }
+      yield* Time.pass("1 minute")
+      assert.lengthOf(yield* theirHolders(world), 20)
+      assert.deepStrictEqual(world.deletions, [])
+    }))
+
   it.effect("takes hold again where somebody took this replica's hold away", () =>
     Effect.gen(function*() {
       const world = yield* worldOf()
