@@ -82,23 +82,30 @@ describe("what a program writes", () => {
       assert.isBelow(produced, 64 * mebi)
     }))
 
-  it.live("T4: a client that asks and does not read the answers is no longer listened to", () =>
-    Effect.gen(function*() {
-      const server = yield* start(sessions(() => Effect.never), { limits: { sendBufferBytes: 1 } })
-      const raw = yield* connect(server.port)
-      raw.socket.pause()
-      const before = process.memoryUsage().rss
-      let sent = 0
-      const many = Buffer.concat([Buffer.of(80), Buffer.from("\0\0\0\x01x"), Buffer.of(1)])
-      yield* eventually(() => {
-        for (let i = 0; i < 2000; i++) raw.send(many)
-        sent += 2000
-        // The client's own socket fills up when the server reads no more.
-        return raw.socket.writableLength > 8 * mebi || sent >= 2_000_000
-      })
-      assert.isBelow(sent, 2_000_000)
-      assert.isBelow(process.memoryUsage().rss - before, 512 * mebi)
-    }))
+  const question = Buffer.concat([Buffer.of(80), Buffer.from("\0\0\0\x01x"), Buffer.of(1)])
+  const messages = {
+    "asks": question,
+    "sends unknown messages to the transport": Buffer.of(8),
+    "sends unknown messages to the connection": Buffer.of(83)
+  }
+  for (const [does, message] of Object.entries(messages)) {
+    it.live(`T4: a client that ${does} and does not read the answers is no longer listened to`, () =>
+      Effect.gen(function*() {
+        const server = yield* start(sessions(() => Effect.never), { limits: { sendBufferBytes: 1 } })
+        const raw = yield* connect(server.port)
+        raw.socket.pause()
+        const before = process.memoryUsage().rss
+        let sent = 0
+        yield* eventually(() => {
+          for (let i = 0; i < 2000; i++) raw.send(message)
+          sent += 2000
+          // The client's own socket fills up when the server reads no more.
+          return raw.socket.writableLength > 8 * mebi || sent >= 2_000_000
+        })
+        assert.isBelow(sent, 2_000_000)
+        assert.isBelow(process.memoryUsage().rss - before, 512 * mebi)
+      }))
+  }
 
   it.live("T5: comes byte-exact on both streams when both wait for the window", () =>
     Effect.gen(function*() {
