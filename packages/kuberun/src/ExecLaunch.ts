@@ -15,7 +15,7 @@ import type { LaunchedProgram, ProgramLaunch } from "./Launch.ts"
 import type { TerminalSize } from "./Output.ts"
 import type { PodEnded } from "./PodStartError.ts"
 import * as ProcessTree from "./ProcessTree.ts"
-import { withPrologue } from "./ProgramPrologue.ts"
+import { shell, withPrologue } from "./ProgramPrologue.ts"
 import * as ProgramStart from "./ProgramStart.ts"
 import type { RunningPod } from "./RunningPod.ts"
 
@@ -87,7 +87,7 @@ const helpers = (cluster: Cluster["Service"], running: RunningPod, agent: string
       const ended = yield* HelperExec.run(cluster, running, ProcessTree.endCommand(leader), endingLines).pipe(
         Effect.retry({ schedule: Schedule.spaced("1 second"), while: isTransient })
       )
-      if (ended !== undefined && ProgramStart.isMissing(ended) && agent !== undefined) {
+      if (ended !== undefined && ProgramStart.isMissing(ended, shell) && agent !== undefined) {
         for (const [name, pause] of agentEnding) {
           if (!(yield* signal(leader, name))) return
           yield* Effect.sleep(pause)
@@ -130,6 +130,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
   const streams = yield* Scope.make()
   let endedItself = false
 
+  const fileOf = (way: Way) => way === "Agent" ? pod.agentPath : shell
   const help = (way: Way) => helpers(cluster, running, way === "Agent" ? agent : undefined)
 
   const letGo = Effect.gen(function*() {
@@ -188,7 +189,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
     }
     const process = yield* exec(withoutShell, streams)
     const exit = Effect.map(process.exit, (exit): ExecExit =>
-      ProgramStart.isMissing(exit)
+      ProgramStart.isMissing(exit, withoutShell[0])
         ? { _tag: "NotStarted", detail: `the image of your pod has no shell, and no ${withoutShell[0]} either` }
         : exit)
     return { ...process, exit }
@@ -199,7 +200,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
       const attempt = yield* Scope.fork(streams)
       const started = yield* announced(way, attempt)
       const exit = started.endedUnseen ? yield* Effect.option(started.process.exit) : Option.none()
-      if (Option.isNone(exit) || !ProgramStart.isMissing(exit.value)) {
+      if (Option.isNone(exit) || !ProgramStart.isMissing(exit.value, fileOf(way))) {
         yield* started.leader.pipe(
           Effect.flatMap((found) => Deferred.succeed(leader, found && { leader: found, way })),
           Effect.forkIn(attempt, { startImmediately: true })

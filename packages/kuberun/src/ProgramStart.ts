@@ -22,9 +22,13 @@ export interface StartedProgram {
   readonly endedUnseen: boolean
 }
 
-/** Whether the runtime started nothing because the image does not have it: runc's words, and crun's. */
-export const isMissing = (exit: ExecExit): boolean =>
-  exit._tag === "NotStarted" && /executable file.*not found|no such file or directory/i.test(exit.detail)
+/**
+ * Whether the runtime started nothing because the image does not have this file: runc's words, and crun's. Both name
+ * it; a working folder that is not there has the same ones otherwise.
+ */
+export const isMissing = (exit: ExecExit, file: string): boolean =>
+  exit._tag === "NotStarted" && exit.detail.includes(file) &&
+  /executable file.*not found|no such file or directory/i.test(exit.detail)
 
 /** The prologue found none where the runtime would have. */
 const missing = (command: string): ExecExit => ({

@@ -268,6 +268,17 @@ describe("a program's launch", () => {
       assert.deepStrictEqual(yield* refused.process.exit, { _tag: "NotStarted", detail: "no shell" })
     }))
 
+  it.effect("takes no other fault for an image without a shell", () =>
+    Effect.gen(function*() {
+      const detail = "OCI runtime exec failed: chdir to cwd (\"/work\") failed: no such file or directory"
+      const { start, world } = yield* place({
+        exec: () => Effect.succeed(ending(Effect.succeed({ _tag: "NotStarted", detail })))
+      })
+      const { process } = yield* start()
+      assert.deepStrictEqual(yield* process.exit, { _tag: "NotStarted", detail })
+      assert.lengthOf(yield* world.execs, 1)
+    }))
+
   it.effect("is not held up by a program that neither announces itself nor writes", () =>
     Effect.gen(function*() {
       const { close, start, world } = yield* place({
