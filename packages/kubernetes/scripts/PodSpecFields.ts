@@ -69,7 +69,9 @@ const lines = (model: string): { readonly text: string; readonly next: ReadonlyA
   let line = `${nameOf(model)}:`
   for (const attribute of attributesOf(model)) {
     const type = typeOf(attribute)
-    const word = ` ${attribute.baseName}${required.has(attribute.baseName) ? "!" : ""}=${type.replace(/[A-Z]\w*$/, nameOf)}`
+    const word = ` ${attribute.baseName}${required.has(attribute.baseName) ? "!" : ""}=${
+      type.replace(/[A-Z]\w*$/, nameOf)
+    }`
     const inside = modelIn(type)
     if (inside !== undefined) next.push(inside)
     if (line.length + word.length > widest) {

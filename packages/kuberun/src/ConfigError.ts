@@ -3,6 +3,8 @@
  * the value found there and what is allowed.
  */
 import { Schema, SchemaIssue } from "effect"
+import { missing, unknownKey } from "./PodSpecCheck.ts"
+import type { ConfigPath } from "./TemplatePlaces.ts"
 
 /** One fault. `path` is written as in the file: `pod.podSpec.containers[0].name`. */
 export interface ConfigFault {
@@ -23,10 +25,10 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
 const secretKeys: ReadonlySet<PropertyKey> = new Set(["password", "key", "bearerToken"])
 
 /** Values below these keys may hold secrets of the user's own (an environment variable of a container, say). */
-const opaqueKeys: ReadonlySet<PropertyKey> = new Set(["env", "podSpec"])
+const opaqueKeys: ReadonlySet<PropertyKey> = new Set(["env", "podSpec", "spec"])
 
 /** Maps that hold secrets. A text in the place of one, as a wrong indent makes it of the keys below, may hold them too. */
-const secretMaps: ReadonlySet<PropertyKey | undefined> = new Set([undefined, "connection", "pod"])
+const secretMaps: ReadonlySet<PropertyKey | undefined> = new Set([undefined, "connection", "pod", "kubernetes"])
 
 const renderPath = (path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0
@@ -48,6 +50,7 @@ const renderValue = (value: unknown, path: ReadonlyArray<PropertyKey>): string =
   if (secretMaps.has(path.at(-1)) || path.some((key) => opaqueKeys.has(key))) {
     if (typeof value === "string") return "a text"
     if (typeof value === "number") return "a number"
+    if (typeof value === "boolean") return "a boolean"
   }
   const text = JSON.stringify(value) ?? "nothing"
   return text.length > longestValueShown ? `${text.slice(0, longestValueShown)}…` : text
@@ -59,9 +62,6 @@ const allowedKeys = (issue: SchemaIssue.UnexpectedKey): string => {
     : []
   return names.length === 0 ? "" : `; allowed here: ${names.join(", ")}`
 }
-
-const missing = "is missing"
-const unknownKey = "is not a key that is known"
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1({
   leafHook: (issue) => {
@@ -76,14 +76,40 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1({
   }
 })
 
-/** Turns the schema's findings about `input` into sentences for its author. */
-export const fromSchemaError = (error: Schema.SchemaError, input: unknown): ConfigError =>
-  new ConfigError({
-    faults: format(error.issue).issues.map(({ message, path: segments }) => {
-      const path = (segments ?? []).map((segment) => typeof segment === "object" ? segment.key : segment)
-      const sentence = message === missing || message.startsWith(unknownKey)
-        ? message
-        : `${renderValue(valueAt(input, path), path)} is not allowed: ${message.replace(/^Expected /, "expected ")}`
-      return { path: renderPath(path), message: sentence }
+/** A fault before it is put into words for the file's author. A `whole` message is all that is to be said. */
+export interface Finding {
+  readonly path: ConfigPath
+  readonly message: string
+  readonly whole: boolean
+}
+
+/** The schema's findings. */
+export const findings = (issue: SchemaIssue.Issue): ReadonlyArray<Finding> =>
+  format(issue).issues.map(({ message, path: segments }) => {
+    const path = (segments ?? []).map((segment) => typeof segment === "object" ? segment.key : segment)
+    return {
+      path: path.map((key) => typeof key === "number" ? key : String(key)),
+      message: message.replace(/^Expected /, "expected "),
+      whole: message === missing || message.startsWith(unknownKey)
+    }
+  })
+
+/** Puts findings about `input` into sentences for its author. A fault that is found twice is told once. */
+export const fromFindings = (found: ReadonlyArray<Finding>, input: unknown): ConfigError => {
+  const sentence = ({ message, path, whole }: Finding): string => {
+    const value = valueAt(input, path)
+    if (whole) return message
+    // A default may be what is wrong beside another key.
+    return value === undefined ? `is left out: ${message}` : `${renderValue(value, path)} is not allowed: ${message}`
+  }
+  const faults = found.map((finding) => ({ path: renderPath(finding.path), message: sentence(finding) }))
+  const told = new Set<string>()
+  return new ConfigError({
+    faults: faults.filter(({ message, path }) => {
+      const line = `${path}: ${message}`
+      const first = !told.has(line)
+      told.add(line)
+      return first
     })
   })
+}

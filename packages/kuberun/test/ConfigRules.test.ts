@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { decodeConfig } from "kuberun"
+
+const linesOf = (input: unknown) => Effect.map(Effect.flip(decodeConfig(input)), (error) => error.message.split("\n"))
+
+const shell = { name: "shell" }
+const podOf = (spec: object, more: object = {}) => ({ pod: { ...more, podSpec: { containers: [shell], ...spec } } })
+
+describe("keys that are right by themselves", () => {
+  it.effect("are refused where they contradict each other, each with its path, its value and what is allowed", () =>
+    Effect.gen(function*() {
+      for (
+        const [input, expected] of [
+          [{ pod: { mode: "persistent" } }, "pod.name: is left out: expected the pod's name, which mode"],
+          [{ pod: { name: "desk" } }, "pod.name: \"desk\" is not allowed: expected no name with mode connection"],
+          [{ pod: { createMissingPods: true } }, "pod.createMissingPods: true is not allowed: expected false"],
+          [
+            podOf({ restartPolicy: "Always" }, { mode: "session" }),
+            "pod.podSpec.restartPolicy: a text is not allowed: expected Never, or nothing, with mode session"
+          ],
+          [{ pod: { claim: { mountPath: "/home" } } }, "pod.claim: a map is not allowed: expected no claim"],
+          [{ pod: { linger: "1m" } }, "pod.linger: \"1m\" is not allowed: expected 0s with mode connection"],
+          [
+            { pod: { consoleContainer: "other" } },
+            "pod.consoleContainer: \"other\" is not allowed: expected the name of a container: shell"
+          ],
+          [
+            podOf({ containers: [shell, { name: "b" }] }, { consoleContainer: "b", consoleContainerNumber: 1 }),
+            "pod.consoleContainerNumber: 1 is not allowed: expected the container by consoleContainer or by its number"
+          ],
+          [
+            { pod: { exposeAuthMetadataAsEnv: { team: "1-TEAM" } } },
+            "pod.exposeAuthMetadataAsEnv.team: \"1-TEAM\" is not allowed: expected the name of a variable"
+          ],
+          [{ pod: { labels: { "a b": "c" } } }, "pod.labels.a b: \"c\" is not allowed: \"a b\" is no valid key"],
+          [
+            podOf({ hostname: "{{username}}" }),
+            "pod.podSpec.hostname: a text is not allowed: placeholders may stand in values of env"
+          ],
+          [
+            { pool: { size: 1 }, pod: { mode: "user" } },
+            "pool.size: 1 is not allowed: expected no pods in waiting with mode user"
+          ],
+          [
+            { pool: { classes: [{ name: "a", users: ["*"], size: 1 }] }, pod: { mode: "session" } },
+            "pool.classes: a list is not allowed: expected no pods in waiting with mode session"
+          ],
+          [
+            {
+              pool: { size: 1 },
+              ...podOf({ containers: [{ ...shell, env: [{ name: "A", value: "{{username}}" }] }] })
+            },
+            "pod.podSpec.containers[0].env[0].value: a text is not allowed: expected no placeholder with a pool"
+          ]
+        ] as const
+      ) {
+        const lines = yield* linesOf(input)
+        assert.lengthOf(lines, 1, lines.join("\n"))
+        assert.isTrue(lines[0]?.startsWith(expected), lines[0])
+      }
+    }))
+
+  it.effect("are taken where they go together", () =>
+    Effect.gen(function*() {
+      for (
+        const input of [
+          { pod: { mode: "persistent", name: "desk-{{username}}", createMissingPods: true } },
+          podOf({ restartPolicy: "Never" }, { mode: "session" }),
+          podOf({ restartPolicy: "Always" }),
+          { pod: { mode: "user", linger: "1m", claim: { mountPath: "/home" } } },
+          podOf({ containers: [shell, { name: "b" }] }, { consoleContainer: "b" }),
+          { pool: { size: 3 }, pod: { labels: { user: "{{username}}" } } },
+          { pool: { size: 0, classes: [{ name: "a", users: ["x"], size: 0 }] }, pod: { mode: "user" } }
+        ]
+      ) yield* decodeConfig(input)
+    }))
+
+  it.effect("are told together with keys that are wrong by themselves, and no fault is made up from those", () =>
+    Effect.gen(function*() {
+      const lines = yield* linesOf({
+        connection: { qps: 0 },
+        pod: {
+          namespace: "Upper",
+          mode: "persistent",
+          createMissingPods: true,
+          consoleContainer: "b",
+          linger: "1m",
+          podSpec: { contaners: [{ name: "b" }] }
+        },
+        pool: { size: 2 }
+      })
+      assert.sameMembers(lines.map((line) => line.split(": ")[0]), [
+        "connection.qps",
+        "pod.namespace",
+        "pod.name",
+        "pod.linger",
+        "pod.podSpec.contaners",
+        "pod.podSpec.containers"
+      ])
+      const pooled = yield* linesOf({ timeout: "soon", pod: { mode: "user" }, pool: { size: 2 } })
+      assert.sameMembers(pooled.map((line) => line.split(": ")[0]), ["timeout", "pool.size"])
+    }))
+})
