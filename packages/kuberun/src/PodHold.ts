@@ -5,7 +5,7 @@
  * have taken hold all the same. A pod that is made is made with the hold in it, so that it is never without one.
  */
 import { Clock, Duration, Effect, Fiber, Ref, Schedule, type Scope, Semaphore, SubscriptionRef } from "effect"
-import { AlreadyExists, Cluster, ClusterError, isAmbiguous, isTransient } from "./Cluster.ts"
+import { AlreadyExists, Cluster, ClusterError, isAmbiguous, isTransient, type Precondition } from "./Cluster.ts"
 import type { ClaimManifest } from "./ClusterObjects.ts"
 import { type Config, stopTimeout } from "./Config.ts"
 import { holdersOf, holderValue, holdPatch, isHeldBy, releasePatch } from "./Holders.ts"
@@ -166,7 +166,11 @@ export const take = Effect.fn("PodHold.take")(function*(
       const held = { ...manifest, metadata: { ...manifest.metadata, annotations: { ...annotations, [key]: value } } }
       return yield* send(sent, cluster.createPod(held)).pipe(
         Effect.tap(() => Effect.logInfo("pod created")),
-        Effect.catchIf(({ reason }) => reason._tag === "AlreadyExists", () => Effect.succeed(undefined))
+        // Somebody was faster; or a quota was written to by another creation at the same moment.
+        Effect.catchIf(
+          ({ reason }) => reason._tag === "AlreadyExists" || reason._tag === "Conflict",
+          (error) => Effect.as(SubscriptionRef.set(activity, clusterSentence(error)), undefined)
+        )
       )
     }
     switch (next) {
@@ -216,9 +220,9 @@ const createClaim = (claim: ClaimManifest) =>
 const release = (holds: Holds, hold: Hold, sent: Ref.Ref<Sent>): Effect.Effect<boolean, never, Cluster> => {
   const left = (why: string) =>
     Effect.as(Effect.logError(`the hold on pod ${hold.ref.name} may be left: ${why}`), false)
-  return Ref.set(hold.state, { _tag: "Leaving" }).pipe(
+  return Ref.getAndSet(hold.state, { _tag: "Leaving" }).pipe(
     hold.lock.withPermits(1),
-    Effect.andThen(giveUp(holds, hold, sent)),
+    Effect.flatMap((state) => giveUp(holds, hold, sent, state)),
     Effect.timeoutOrElse({
       duration: stopTimeout(holds.config),
       orElse: () => left("the cluster did not take it in time")
@@ -230,19 +234,40 @@ const release = (holds: Holds, hold: Hold, sent: Ref.Ref<Sent>): Effect.Effect<b
   )
 }
 
-const giveUp = Effect.fnUntraced(function*(holds: Holds, hold: Hold, sent: Ref.Ref<Sent>) {
-  const { request } = yield* Ref.get(sent)
-  // Only the last one can still be under way: another is sent when the one before has been answered.
+const giveUp = Effect.fnUntraced(function*(holds: Holds, hold: Hold, sent: Ref.Ref<Sent>, state: HoldState) {
+  const { request, unansweredAt } = yield* Ref.get(sent)
+  // Nothing was sent: there is no hold.
   if (request === undefined) return true
-  const isUnderWay = () => request.pollUnsafe() === undefined
+  // Where all is known one call is enough, whatever others have changed meanwhile.
+  const known = state._tag === "Held" && unansweredAt === undefined
+    ? yield* letGo(holds, hold, { uid: state.uid }).pipe(
+      Effect.tapError((error) => Effect.logWarning(error.message)),
+      Effect.catch(() => Effect.succeed("changed" as const))
+    )
+    : "changed"
+  const pod = known === "changed" ? yield* lookForHold(holds, hold, sent, request) : known
+  if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return true
+  return holdersOf(pod).length === 0 && isUserPod(holds.config, pod) ? yield* holds.linger.released(pod) : true
+})
 
-  /** The pod without this hold; `undefined` while the hold may still be there, or appear. */
+/**
+ * Gives the hold up wherever it may be, until none can appear any more, and answers the pod as it is then. `request` is
+ * the last one that was sent, and the only one that can be under way.
+ */
+const lookForHold = Effect.fnUntraced(function*(
+  holds: Holds,
+  hold: Hold,
+  sent: Ref.Ref<Sent>,
+  request: Fiber.Fiber<Pod, ClusterError>
+) {
+  const isUnderWay = () => request.pollUnsafe() === undefined
+  /** `undefined` while the hold may still be there, or appear. */
   const look = Effect.gen(function*() {
     const underWay = isUnderWay()
     const { unansweredAt } = yield* Ref.get(sent)
     const found = yield* readOrAbsent(hold.ref)
     const held = found !== undefined && isHeldBy(found, hold.key, holds.replica.id)
-    const pod = held ? yield* letGo(holds, hold, found) : found
+    const pod = held ? yield* letGo(holds, hold, stateOf(found)) : found
     if (pod === "changed") return undefined
     const now = yield* Clock.currentTimeMillis
     const settled = unansweredAt === undefined || now - unansweredAt >= Duration.toMillis(settlingTime)
@@ -255,15 +280,13 @@ const giveUp = Effect.fnUntraced(function*(holds: Holds, hold: Hold, sent: Ref.R
     // Every fault is worth another try here: credentials are renewed, a policy's webhook comes back.
     Effect.retry({ schedule: faultBackoff })
   )
-  const pod = (yield* Effect.repeat(look, { until: (answer) => answer !== undefined }))?.pod
-  if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return true
-  return holdersOf(pod).length === 0 && isUserPod(holds.config, pod) ? yield* holds.linger.released(pod) : true
+  return (yield* Effect.repeat(look, { until: (answer) => answer !== undefined }))?.pod
 })
 
 /** Takes the hold's annotation away, in this state of the pod; `"changed"` where it is in another by now. */
-const letGo = Effect.fnUntraced(function*({ newRelease }: Holds, hold: Hold, pod: Pod) {
+const letGo = Effect.fnUntraced(function*({ newRelease }: Holds, hold: Hold, state: Precondition) {
   const patch = releasePatch([hold.key], yield* newRelease)
   return yield* Cluster.use((cluster): Effect.Effect<Pod | "changed", ClusterError> =>
-    cluster.patchPod(hold.ref, patch, stateOf(pod))
+    cluster.patchPod(hold.ref, patch, state)
   ).pipe(Effect.catchIf(moved, () => Effect.as(Effect.sleep(conflictPause), "changed" as const)))
 })

@@ -16,10 +16,10 @@ import { deadHolders, expiryOf, type FirstSeen, otherReplicas, type SweepFacts, 
 import { hasEnded, userPodLabels } from "./UserPod.ts"
 
 /** Leases are looked at so often, spread by a fifth, so that a replica's death is seen soon after it is certain. */
-const lookEvery = Duration.seconds(10)
+const lookEvery = Duration.seconds(5)
 
 /** Pods are listed at every so many looks, and whenever there is reason to. */
-const looksPerSweep = 3
+const looksPerSweep = 6
 
 /** The first look comes within this time after the start, so that replicas started together do not look together. */
 const startSpread = Duration.seconds(5)
