@@ -1,20 +1,18 @@
 /**
  * The way to one API server with one set of credentials: what a request or a WebSocket needs besides its own path.
  *
- * client-node does the reading of certificates, tokens and credential plugins, anew for every call, so that what was
- * rotated is used. What it does not do is mended here: it makes a new pool of connections for every call, runs a
- * credential plugin once for every call that waits for it, and does not limit any of this in time.
+ * client-node does the reading of certificates and tokens, anew for every call, so that what was rotated is used. What it
+ * does not do is mended here: it makes a new pool of connections for every call, and limits nothing of this in time. Who
+ * asks by way of a program or a provider is in `Authenticators`.
  */
-import type { KubeConfig, User } from "@kubernetes/client-node"
 import { Duration, Effect, type Scope, Semaphore } from "effect"
 import { type ClusterError, Misconfigured } from "kuberun"
-import { readFile } from "node:fs/promises"
 import type { Agent } from "node:http"
 import type { RequestOptions } from "node:https"
 import type { Dispatcher } from "undici"
-import { failed, isRecord, messageOf } from "./ApiFault.ts"
+import { failed, messageOf } from "./ApiFault.ts"
+import * as Authenticators from "./Authenticators.ts"
 import type { ClusterSource } from "./ClusterSource.ts"
-import { TOKEN_FILE } from "./ConnectionSource.ts"
 import { loadClientNode, loadKubeConfig } from "./KubeConfigFile.ts"
 
 /** What says who is asking: for the headers of a request. */
@@ -31,6 +29,8 @@ export interface ApiAccess {
   >
   /** For a WebSocket: its headers, TLS options, and the agent where there is a proxy. */
   readonly forSocket: (operation: string) => Effect.Effect<SocketAccess, ClusterError>
+  /** The server did not accept the credentials (401): the next call asks for new ones, where there is somebody to ask. */
+  readonly refused: Effect.Effect<void>
 }
 
 /** TLS options in Node's own names; those that are not set are left out. */
@@ -64,25 +64,6 @@ const IDLE_MILLIS = 30_000
 
 /** How long a credential plugin, an identity provider or a file may take. Below the limit of the call that waits. */
 const CREDENTIALS_TIMEOUT = Duration.seconds(30)
-
-/** Trims, because a file that was written by a person ends with a line feed, which no header may hold. */
-const readToken = async (path: string): Promise<string> => (await readFile(path, "utf8")).trim()
-
-const hasTokenFile = (user: User): boolean => isRecord(user.authProvider) && user.authProvider["name"] === TOKEN_FILE
-
-/** Whether the credentials are files and texts: to read those once more costs nothing and asks nobody. */
-const isAtHand = (user: User | null): boolean =>
-  user === null || (!isRecord(user.exec) && (!isRecord(user.authProvider) || hasTokenFile(user)))
-
-/** Makes `tokenFileProvider`'s users known to client-node. */
-const readTokenFiles = (config: KubeConfig): void =>
-  config.addAuthenticator({
-    isAuthProvider: hasTokenFile,
-    applyAuthentication: async (user, options) => {
-      const token = await readToken(user.authProvider.config.path)
-      Object.assign(options, { headers: { ...headersOf(options), authorization: `Bearer ${token}` } })
-    }
-  })
 
 const headersOf = (options: Pick<RequestOptions, "headers">): Headers => {
   const headers: Record<string, string> = { "user-agent": USER_AGENT }
@@ -118,7 +99,7 @@ export const make = Effect.fn("ApiAccess.make")(function*(
   const config = yield* loadKubeConfig(source)
   const clientNode = yield* loadClientNode
   const undici = yield* Effect.promise(() => import("undici"))
-  readTokenFiles(config)
+  const authenticators = Authenticators.add(config)
   const cluster = config.getCurrentCluster()
   const server = cluster?.server ?? ""
   const proxied = cluster?.proxyUrl !== undefined && cluster.proxyUrl !== null && cluster.proxyUrl !== ""
@@ -154,16 +135,17 @@ export const make = Effect.fn("ApiAccess.make")(function*(
     return dispatcher
   }
 
-  // One at a time: client-node starts a credential plugin for every caller that finds no fresh credential.
+  // One at a time: who waits finds the credentials that the one before has asked for.
   const mutex = yield* Semaphore.make(1)
   const prepare = <A>(operation: string, use: (options: RequestOptions) => A | Promise<A>) =>
     mutex.withPermit(
       Effect.tryPromise({
-        try: async () => {
-          const options: RequestOptions = {}
-          await config.applyToHTTPSOptions(options)
-          return await use(options)
-        },
+        try: (signal) =>
+          authenticators.during(signal, async () => {
+            const options: RequestOptions = {}
+            await config.applyToHTTPSOptions(options)
+            return await use(options)
+          }),
         catch: (error) =>
           failed(operation)(new Misconfigured({ detail: `the credentials cannot be used: ${messageOf(error)}` }))
       }).pipe(Effect.timeoutOrElse({
@@ -176,13 +158,16 @@ export const make = Effect.fn("ApiAccess.make")(function*(
     )
 
   // A file that is missing is better told now than by the first user's connection.
-  if (isAtHand(config.getCurrentUser())) yield* prepare("read the cluster's configuration", () => undefined)
+  if (Authenticators.isAtHand(config.getCurrentUser())) {
+    yield* prepare("read the cluster's configuration", () => undefined)
+  }
 
   const basic = (options: RequestOptions): Headers =>
     typeof options.auth === "string" ? { authorization: `Basic ${Buffer.from(options.auth).toString("base64")}` } : {}
 
   return {
     server,
+    refused: Effect.sync(authenticators.forget),
     forRequest: (operation) =>
       prepare(operation, async (options) => ({
         headers: { ...basic(options), ...headersOf(options) },

@@ -6,7 +6,7 @@
  * who and how to ask, comes from it by way of `ApiAccess`.
  */
 import { Duration, Effect, Stream } from "effect"
-import { CallTimedOut, type ClusterError, ProtocolViolation, StreamLost } from "kuberun"
+import { CallTimedOut, type ClusterError, type ClusterErrorReason, ProtocolViolation, StreamLost } from "kuberun"
 import type { Dispatcher } from "undici"
 import type { ApiAccess } from "./ApiAccess.ts"
 import { describeConnectionError, failed, faultOfAnswer, faultOfConnection, parseJson } from "./ApiFault.ts"
@@ -115,6 +115,12 @@ export const make = (access: ApiAccess, options: ApiCallOptions): ApiCall => {
       })
     )
 
+  const refusedBy = (operation: string, fault: ClusterErrorReason) =>
+    Effect.andThen(
+      fault._tag === "Unauthorized" ? access.refused : Effect.void,
+      Effect.fail(failed(operation)(fault))
+    )
+
   const json = Effect.fn("ApiCall.json")(function*(operation: string, request: ApiRequest) {
     const as = yield* access.forRequest(operation)
     const answer = yield* Effect.tryPromise({
@@ -126,7 +132,7 @@ export const make = (access: ApiAccess, options: ApiCallOptions): ApiCall => {
       },
       catch: (error) => failed(operation)(faultOfExchange(error))
     })
-    if (!answer.ok) return yield* failed(operation)(answer.fault)
+    if (!answer.ok) return yield* refusedBy(operation, answer.fault)
     const value = parseJson(answer.text)
     if (value !== undefined) return value
     return yield* failed(operation)(new ProtocolViolation({ detail: "the API server's answer is not JSON" }))
@@ -152,7 +158,7 @@ export const make = (access: ApiAccess, options: ApiCallOptions): ApiCall => {
         })
       })
       const answer = yield* limited(operation, head)
-      if (!answer.ok) return yield* failed(operation)(answer.fault)
+      if (!answer.ok) return yield* refusedBy(operation, answer.fault)
       return Stream.fromAsyncIterable<Uint8Array, ClusterError>(
         answer.body,
         (error) => failed(operation)(new StreamLost({ detail: describeConnectionError(error) }))

@@ -81,13 +81,16 @@ const open = Effect.fn("Exec.open")(function*(
     const socketAccess = yield* access.forSocket(operation)
     const socket = yield* ExecSocket.make(request.url, socketAccess, operation, tellUnknownChannel)
     return { socket, subprotocol: yield* socket.opened }
-  }).pipe(Effect.timeoutOrElse({
-    duration: options.timeout,
-    orElse: () => {
-      const detail = `the API server did not accept the stream within ${Duration.format(options.timeout)}`
-      return Effect.fail(failed(operation)(new CallTimedOut({ detail })))
-    }
-  }))
+  }).pipe(
+    Effect.tapError((error) => error.reason._tag === "Unauthorized" ? access.refused : Effect.void),
+    Effect.timeoutOrElse({
+      duration: options.timeout,
+      orElse: () => {
+        const detail = `the API server did not accept the stream within ${Duration.format(options.timeout)}`
+        return Effect.fail(failed(operation)(new CallTimedOut({ detail })))
+      }
+    })
+  )
   const resize = (size: TerminalSize) => {
     const message = request.terminal === undefined ? undefined : ExecWire.resizeMessage(size)
     if (message !== undefined) socket.post(message)

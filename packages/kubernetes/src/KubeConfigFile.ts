@@ -9,6 +9,7 @@ import { type ClusterError, Misconfigured } from "kuberun"
 import { readFileSync } from "node:fs"
 import { delimiter, dirname, resolve } from "node:path"
 import { failed, isRecord, messageOf } from "./ApiFault.ts"
+import { rewritten } from "./Authenticators.ts"
 import type { ClusterSource } from "./ClusterSource.ts"
 import { clusterAndUser, tokenFileProvider } from "./ConnectionSource.ts"
 
@@ -73,6 +74,13 @@ const withTokenFiles = (config: KubeConfig, files: ReadonlyMap<string, string>):
     const { token: _, ...others } = user
     return { ...others, authProvider: tokenFileProvider(path) }
   })
+}
+
+/** The users of one file, whose relative paths are relative to it. */
+const withAuthenticators = (config: KubeConfig, directory: string): void => {
+  config.users = config.users.map((user) => rewritten(user, directory))
+  // Inline text wins over a file, as in client-go.
+  config.clusters = config.clusters.map((cluster) => cluster.caData ? { ...cluster, caFile: "" } : cluster)
 }
 
 const quoted = (names: ReadonlyArray<string>): string =>
@@ -147,12 +155,16 @@ export const loadKubeConfig = Effect.fn("KubeConfigFile.load")(function*(source:
         const text = Redacted.value(source.text)
         config.loadFromString(text)
         withTokenFiles(config, tokenFiles(text, process.cwd()))
+        withAuthenticators(config, process.cwd())
       } else if (source.path !== undefined) {
         config.loadFromFile(source.path)
         withTokenFiles(config, tokenFilesOf(source.path))
+        withAuthenticators(config, dirname(resolve(source.path)))
       } else {
         config.loadFromDefault()
-        for (const path of defaultFiles(clientNode.findHomeDir())) withTokenFiles(config, tokenFilesOf(path))
+        const files = defaultFiles(clientNode.findHomeDir())
+        for (const path of files) withTokenFiles(config, tokenFilesOf(path))
+        withAuthenticators(config, dirname(resolve(files[0] ?? "")))
       }
     },
     catch: (error) => misconfigured(`${name} cannot be read: ${readingError(error)}`)

@@ -1,2 +1,3 @@
 export type { ClusterSource, ConnectionSettings } from "./ClusterSource.ts"
+export { connectionConfigFromKubeconfig, type ConnectionDetails, createConnectionConfig } from "./ConnectionConfig.ts"
 export { type KubernetesOptions, layer } from "./KubernetesCluster.ts"

@@ -179,7 +179,8 @@ describe("a stream of bytes", () => {
       const api = ApiCall.make({
         server: "http://127.0.0.1",
         forRequest: () => Effect.succeed({ headers: {}, dispatcher }),
-        forSocket: () => Effect.succeed({ headers: {}, tls: {} })
+        forSocket: () => Effect.succeed({ headers: {}, tls: {} }),
+        refused: Effect.void
       }, { timeout: Duration.infinity, turn: () => Effect.void })
       const reader = yield* Stream.runDrain(api.bytes("read", { method: "GET", path: "/api" })).pipe(
         Effect.forkChild({ startImmediately: true })

@@ -37,6 +37,14 @@ const plugin = (script: string) => ({
   exec: { apiVersion: "client.authentication.k8s.io/v1", command: process.execPath, args: ["-e", script] }
 })
 
+const hasEnded = (pid: number) => {
+  try {
+    return !process.kill(pid, 0)
+  } catch {
+    return true
+  }
+}
+
 const server = make({
   rest: (_, response) => answer(response, 200, pod),
   exec: (socket) => {
@@ -71,7 +79,7 @@ describe("a credential plugin", () => {
       assert.strictEqual(error.message, "cannot read pod n/p: the credentials cannot be used: please log in")
     }))
 
-  it.effect("that hangs is not waited for", () =>
+  it.effect("that hangs is not waited for, and is ended", () =>
     Effect.gen(function*() {
       const path = join(yield* folder, "pid")
       const { port } = yield* server
@@ -89,10 +97,90 @@ describe("a credential plugin", () => {
       yield* until(() => pid() > 0)
       yield* TestClock.adjust("30 seconds")
       const error = yield* Fiber.join(call)
-      process.kill(pid())
+      yield* until(() => hasEnded(pid()))
       assert.strictEqual(error.reason._tag, "Misconfigured")
       assert.include(error.message, "not there within 30s")
     }))
+
+  it.live("is told in KUBERNETES_EXEC_INFO what it is for, and of the cluster where the kubeconfig asks for that", () =>
+    Effect.gen(function*() {
+      const { port, requests } = yield* server
+      const script = "console.log(JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', status: { token: " +
+        "Buffer.from(process.env.KUBERNETES_EXEC_INFO + process.env.EXTRA).toString('base64url') } }))"
+      const { exec } = plugin(script)
+      const env = [{ name: "EXTRA", value: "+extra" }]
+      const told = (authorization: string | undefined) =>
+        Buffer.from((authorization ?? "").replace("Bearer ", ""), "base64url").toString()
+      yield* (yield* cluster(port, { user: { exec: { ...exec, env } } })).readPod(ref)
+      yield* (yield* cluster(port, { user: { exec: { ...exec, env, provideClusterInfo: true } } })).readPod(ref)
+      const info = (more: object) =>
+        `${
+          JSON.stringify({
+            apiVersion: "client.authentication.k8s.io/v1",
+            kind: "ExecCredential",
+            spec: { interactive: false, ...more }
+          })
+        }+extra`
+      assert.deepStrictEqual(requests.map(({ headers }) => told(headers.authorization)), [
+        info({}),
+        info({ cluster: { server: `http://127.0.0.1:${port}`, "insecure-skip-tls-verify": true } })
+      ])
+    }))
+
+  it.live("is asked again when its credential has expired, or was refused, and not before", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "runs")
+      writeFileSync(path, "")
+      let refusing = false
+      const { port, requests } = yield* make({
+        rest: (_, response) => refusing ? answer(response, 401, { reason: "Unauthorized" }) : answer(response, 200, pod)
+      })
+      const script = (expires: string) =>
+        `const fs = require("fs"), path = ${JSON.stringify(path)}; fs.appendFileSync(path, "x");` +
+        `console.log(JSON.stringify({ status: { token: fs.readFileSync(path, "utf8"), ${expires} } }))`
+      const lasting = yield* cluster(port, { user: plugin(script("expirationTimestamp: '2999-01-01T00:00:00Z'")) })
+      yield* lasting.readPod(ref)
+      yield* lasting.readPod(ref)
+      refusing = true
+      assert.strictEqual((yield* Effect.flip(lasting.readPod(ref))).reason._tag, "Unauthorized")
+      refusing = false
+      yield* lasting.readPod(ref)
+      const expired = yield* cluster(port, { user: plugin(script("expirationTimestamp: '2001-01-01T00:00:00Z'")) })
+      yield* expired.readPod(ref)
+      yield* expired.readPod(ref)
+      assert.deepStrictEqual(
+        requests.map(({ headers }) => headers.authorization?.replace("Bearer ", "").length),
+        [1, 1, 1, 2, 3, 4]
+      )
+    }))
+
+  const broken: ReadonlyArray<readonly [string, object, string]> = [
+    ["prints no JSON", plugin("console.log('top-secret')"), "did not print JSON"],
+    ["prints neither token nor certificate", plugin("console.log('{}')"), "neither a token nor a client certificate"],
+    [
+      "prints a certificate alone",
+      plugin("console.log(JSON.stringify({ status: { token: 'top-secret', clientCertificateData: 'c' } }))"),
+      "without its key"
+    ],
+    [
+      "answers in another version",
+      plugin("console.log(JSON.stringify({ apiVersion: 'v9', status: { token: 'top-secret' } }))"),
+      "answered in \"v9\""
+    ],
+    ["says nothing", plugin("process.exit(3)"), "exit status 3"],
+    ["is not there", { exec: { command: "kuberun-no-such", installHint: "install it" } }, "is not there: install it"],
+    ["wants a person", { exec: { command: "x", interactiveMode: "Always" } }, "interactiveMode: Always"],
+    ["has no command", { exec: {} }, "has no command"]
+  ]
+  for (const [name, user, words] of broken) {
+    it.live(`that ${name} is told, without what it printed`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip((yield* cluster(1, { user })).readPod(ref))
+        assert.strictEqual(error.reason._tag, "Misconfigured")
+        assert.include(error.message, words)
+        assert.notInclude(error.message, "top-secret")
+      }))
+  }
 })
 
 describe("a file of credentials", () => {
