@@ -10,7 +10,8 @@ import { type Config, consoleContainer, startTimeout } from "./Config.ts"
 import { holderKey } from "./Holders.ts"
 import * as Linger from "./Linger.ts"
 import type { PodRef } from "./Pod.ts"
-import { makeHolds, take } from "./PodHold.ts"
+import { take } from "./PodHold.ts"
+import * as PodHolds from "./PodHolds.ts"
 import { userPodName } from "./PodName.ts"
 import type { PodRequest, PodSource } from "./PodSource.ts"
 import { podManifest, userClaim } from "./PodTemplate.ts"
@@ -29,7 +30,7 @@ export const make = Effect.fn("UserPods.make")(function*(
   config: Config,
   replica: Replica
 ): Effect.fn.Return<PodSource, never, Cluster | Scope.Scope> {
-  const holds = yield* makeHolds(config, replica, yield* Linger.make(config))
+  const holds = yield* PodHolds.make(config, replica, yield* Linger.make(config))
   yield* Effect.forkScoped(Sweeper.run(holds))
   const container = consoleContainer(config.pod).name
   const lastDeletes = Duration.isZero(config.pod.linger)
