@@ -52,4 +52,9 @@ export type ClusterSource =
     readonly path?: string | undefined
     readonly context?: string | undefined
   }
+  /**
+   * The service account of the pod that this process runs in: the address in `KUBERNETES_SERVICE_HOST` and `_PORT`, token
+   * and authority in `/var/run/secrets/kubernetes.io/serviceaccount`, below `root` where there is one.
+   */
+  | { readonly _tag: "ServiceAccount"; readonly root?: string | undefined }
   | { readonly _tag: "Connection"; readonly connection: ConnectionSettings }

@@ -29,6 +29,8 @@ const nameOf = (source: ClusterSource): string => {
       return "the kubeconfig"
     case "Connection":
       return "the connection"
+    case "ServiceAccount":
+      return "the service account"
     case "KubeconfigFile":
       return source.path !== undefined
         ? `the kubeconfig ${source.path}`
@@ -149,9 +151,15 @@ export const loadKubeConfig = Effect.fn("KubeConfigFile.load")(function*(source:
     config.loadFromClusterAndUser(made.success.cluster, made.success.user)
     return config
   }
+  if (source._tag === "ServiceAccount" && !process.env["KUBERNETES_SERVICE_HOST"]) {
+    return yield* misconfigured("KUBERNETES_SERVICE_HOST is not set: this is not a pod with a service account")
+  }
   yield* Effect.try({
     try: () => {
-      if (source._tag === "Kubeconfig") {
+      if (source._tag === "ServiceAccount") {
+        config.loadFromCluster(source.root)
+        withAuthenticators(config, process.cwd())
+      } else if (source._tag === "Kubeconfig") {
         const text = Redacted.value(source.text)
         config.loadFromString(text)
         withTokenFiles(config, tokenFiles(text, process.cwd()))
@@ -175,6 +183,6 @@ export const loadKubeConfig = Effect.fn("KubeConfigFile.load")(function*(source:
         "service account; name a kubeconfig file"
     )
   }
-  const fault = selectContext(config, name, source.context)
+  const fault = selectContext(config, name, "context" in source ? source.context : undefined)
   return fault === undefined ? config : yield* misconfigured(fault)
 })

@@ -1,42 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted, Stream } from "effect"
 import { Cluster } from "kuberun"
-import { createServer } from "node:https"
-import type { AddressInfo } from "node:net"
-import type { TLSSocket } from "node:tls"
-import { WebSocketServer } from "ws"
 import { layer } from "../src/index.ts"
 import { makeCertificate } from "./Certificate.ts"
+import { served } from "./TlsServer.ts"
 
 const ref = { namespace: "n", name: "p" }
-
-/** An https server that asks for a client's certificate, and tells whose it was as the pod's name. */
-const served = (certificate: string, key: string) =>
-  Effect.acquireRelease(
-    Effect.callback<{ readonly port: number; readonly close: Effect.Effect<void> }>((resume) => {
-      const server = createServer({ cert: certificate, key, requestCert: true, rejectUnauthorized: false })
-      const peer = (socket: TLSSocket) => String(socket.getPeerCertificate().subject?.CN)
-      server.on("request", (request, response) => {
-        response.end(JSON.stringify({ metadata: { namespace: "n", name: peer(request.socket as TLSSocket) } }))
-      })
-      const webSockets = new WebSocketServer({ noServer: true, handleProtocols: () => "v5.channel.k8s.io" })
-      server.on("upgrade", (request, socket, head) =>
-        webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-          webSocket.send(Buffer.concat([Buffer.of(1), Buffer.from(peer(request.socket as TLSSocket))]))
-          webSocket.send(Buffer.concat([Buffer.of(3), Buffer.from("{\"status\":\"Success\"}")]))
-          webSocket.close(1000)
-        }))
-      server.listen(0, "127.0.0.1", () => {
-        const { port } = server.address() as AddressInfo
-        const close = Effect.callback<void>((done) => {
-          server.closeAllConnections()
-          server.close(() => done(Effect.void))
-        })
-        resume(Effect.succeed({ port, close }))
-      })
-    }),
-    (server) => server.close
-  )
 
 const cluster = (port: number, changes: { readonly cluster?: object; readonly user?: object }) =>
   Layer.build(layer({
