@@ -17,10 +17,11 @@ const OPERATION = "read the cluster's configuration"
 
 /** The first thing in the context that a `ConnectionConfig` has no key for. */
 const withoutKey = (cluster: Cluster, user: User): string | undefined => {
-  const provider = isRecord(user.authProvider) ? user.authProvider["name"] : undefined
+  const name: unknown = isRecord(user.authProvider) ? user.authProvider["name"] : undefined
+  const provider = typeof name === "string" ? name : undefined
   if (provider === PLUGIN) return "a credential plugin (exec)"
   if (provider === OIDC) return "an OpenID provider (auth-provider oidc)"
-  if (provider !== undefined && provider !== TOKEN_FILE) return `the auth-provider ${String(provider)}`
+  if (provider !== undefined && provider !== TOKEN_FILE) return `the auth-provider ${provider}`
   if (user.impersonateUser) return "impersonation (as)"
   if (cluster.proxyUrl) return "a proxy (proxy-url)"
   return undefined

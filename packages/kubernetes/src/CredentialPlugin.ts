@@ -88,7 +88,8 @@ const commandOf = (command: string, directory: string): string =>
 const variables = (env: unknown): Record<string, string> => {
   const found: Record<string, string> = {}
   for (const entry of Array.isArray(env) ? env : []) {
-    if (isRecord(entry) && typeof entry["name"] === "string") found[entry["name"]] = String(entry["value"] ?? "")
+    const name = isRecord(entry) ? text(entry["name"]) : undefined
+    if (isRecord(entry) && name !== undefined) found[name] = text(entry["value"]) ?? ""
   }
   return found
 }

@@ -28,17 +28,16 @@ const folder = Effect.acquireRelease(
 )
 
 /** Whose certificate the server saw, by a request and by an exec; or the reason why it saw none. */
-const peers = (cluster: Cluster["Service"]) =>
-  Effect.all([
-    Effect.map(cluster.readPod(ref), ({ metadata }) => metadata.name),
-    Effect.gen(function*() {
-      const process = yield* cluster.exec({ pod: ref, container: "c", command: ["x"] })
-      const output = yield* Stream.runCollect(process.output)
-      return Buffer.concat(output.map(({ bytes }) => bytes)).toString()
-    }).pipe(Effect.scoped)
-  ].map((each: Effect.Effect<string, ClusterError>) =>
-    Effect.catch(each, ({ reason }) => Effect.succeed<string>(reason._tag))
-  ))
+const peers = (cluster: Cluster["Service"]) => {
+  const orReason = (call: Effect.Effect<string, ClusterError>) =>
+    Effect.match(call, { onSuccess: (name) => name, onFailure: ({ reason }): string => reason._tag })
+  const byExec = Effect.gen(function*() {
+    const process = yield* cluster.exec({ pod: ref, container: "c", command: ["x"] })
+    const output = yield* Stream.runCollect(process.output)
+    return Buffer.concat(output.map(({ bytes }) => bytes)).toString()
+  }).pipe(Effect.scoped)
+  return Effect.all([orReason(Effect.map(cluster.readPod(ref), ({ metadata }) => metadata.name)), orReason(byExec)])
+}
 
 const both = (text: string) => [text, text]
 
