@@ -7,45 +7,21 @@
  */
 import { Config as EffectConfig, type ConfigProvider, type Duration, Effect, Result, Schema } from "effect"
 import { type ConfigError, type Finding, findings, fromFindings } from "./ConfigError.ts"
-import { ConnectionConfig } from "./ConnectionConfig.ts"
+import { Config } from "./ConfigShape.ts"
 import { isContainerSsh, translate } from "./ContainerSsh.ts"
-import { GoDuration } from "./GoDuration.ts"
-import { DnsLabel, PodConfig } from "./PodConfig.ts"
+import { PodConfig } from "./PodConfig.ts"
 import { podRules, poolRules } from "./PodRules.ts"
 import { PoolConfig } from "./PoolConfig.ts"
 import type { TemplateFault } from "./TemplateFaults.ts"
 import { type Fields, isFields } from "./TemplatePlaces.ts"
-import { TimeoutConfig } from "./TimeoutConfig.ts"
 
+export { configJsonSchema } from "./ConfigJsonSchema.ts"
+export * from "./ConfigShape.ts"
 export * from "./ConnectionConfig.ts"
+export { isContainerSsh } from "./ContainerSsh.ts"
 export * from "./PodConfig.ts"
 export * from "./PoolConfig.ts"
 export * from "./TimeoutConfig.ts"
-
-const defaultConnection = Schema.decodeUnknownSync(ConnectionConfig)({})
-
-/** The whole configuration. `timeout` bounds the pod's start and, again, its deletion. */
-export const Config = Schema.Struct({
-  // A default of the encoded kind would be checked in two steps, and hide the faults of the second behind the first's.
-  connection: ConnectionConfig.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(defaultConnection)))
-    .annotateKey({ description: "How to reach the API server." }),
-  pod: PodConfig.pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
-    .annotateKey({ description: "The pod of a connection, and what runs in it." }),
-  timeout: GoDuration.pipe(Schema.withDecodingDefaultKey(Effect.succeed("60s")))
-    .annotateKey({ description: "Bounds the start of a pod and, again, its deletion." }),
-  timeouts: TimeoutConfig.pipe(Schema.withDecodingDefaultKey(Effect.sync(() => ({}))))
-    .annotateKey({ description: "Time limits of one kind each; what is left out is bounded by timeout." }),
-  pool: PoolConfig.pipe(Schema.withDecodingDefaultKey(Effect.sync(() => ({}))))
-    .annotateKey({ description: "Started pods that wait for users, for all replicas together." }),
-  instance: DnsLabel.pipe(Schema.withDecodingDefaultKey(Effect.succeed("kuberun"))).annotateKey({
-    description: "Which installation a pod belongs to (label app.kubernetes.io/instance): its replicas share one."
-  })
-}).check(
-  Schema.makeFilter((config) =>
-    poolRules.flatMap((rule) => rule.faults(config)).map(({ message, path }) => ({ path, issue: message }))
-  )
-)
-export type Config = typeof Config.Type
 
 const strictly = { errors: "all", onExcessProperty: "error" } as const
 const decode = Schema.decodeUnknownResult(Config, strictly)
@@ -116,9 +92,6 @@ export const decodeConfig = (input: unknown): Effect.Effect<Config, ConfigError>
  */
 export const configFrom = (path?: string | ConfigProvider.Path): EffectConfig.Config<Config> =>
   EffectConfig.map(EffectConfig.schema(Config, path), settled)
-
-/** The configuration with every key left out. */
-export const defaultConfig: Config = Schema.decodeUnknownSync(Config)({})
 
 /** How long a pod may take to become ready. */
 export const startTimeout = (config: Config): Duration.Duration => config.timeouts.podStart ?? config.timeout

@@ -48,7 +48,7 @@ const elsewhere: Readonly<Record<string, string>> = {
 }
 
 /** Keys that are the same in both shapes. */
-const samePodKeys = [
+export const samePodKeys: ReadonlyArray<string> = [
   "mode",
   "createMissingPods",
   "exposeAuthMetadataAsEnv",

@@ -1,8 +1,9 @@
 /**
  * The `kuberun` command: what can be said on the command line, and what runs then.
  */
-import { Effect, Option } from "effect"
+import { Console, Effect, Option } from "effect"
 import { Command } from "effect/cli"
+import { configJsonSchema } from "kuberun"
 import * as ClusterCommand from "./ClusterCommand.ts"
 import * as Dev from "./Dev.ts"
 import { Ended } from "./Ended.ts"
@@ -143,8 +144,19 @@ const minicluster = Command.make(
   ])
 )
 
+/** What `kuberun schema` prints, and what lies beside this package as `kuberun.schema.json`. */
+export const schemaText = (): string => JSON.stringify(configJsonSchema(), null, 2)
+
+const schema = Command.make("schema", {}, () => Console.log(schemaText())).pipe(
+  Command.withDescription("Print the JSON schema of the configuration file, for editors."),
+  Command.withShortDescription("Print the configuration's JSON schema"),
+  Command.withExamples([
+    { command: "kuberun schema > kuberun.schema.json", description: "Beside the file, for the editor to find" }
+  ])
+)
+
 /** The whole command. */
 export const kuberun = Command.make("kuberun").pipe(
   Command.withDescription("An SSH session inside a Kubernetes pod, for exactly as long as the connection lives"),
-  Command.withSubcommands([dev, serve, minicluster])
+  Command.withSubcommands([dev, serve, minicluster, schema])
 )

@@ -1,10 +1,10 @@
 /**
- * The configuration file: YAML, of which JSON is a part, in the shape of the library's `Config`. Every fault is told
+ * The configuration file: YAML, of which JSON is a part, in the shape of the library's `Config` or of ContainerSSH's. Every fault is told
  * at once, with the file's name, and with line and column where the text itself is wrong. Nothing of the text is
  * quoted: it may hold secrets.
  */
 import { Effect, FileSystem, Result } from "effect"
-import { type Config, decodeConfig } from "kuberun"
+import { Config, decodeConfig, isContainerSsh } from "kuberun"
 import { LineCounter, parseDocument } from "yaml"
 import { type StartError, startError } from "./StartError.ts"
 import { fileTrouble } from "./SystemTrouble.ts"
@@ -16,11 +16,16 @@ export type RawConfig = Readonly<Record<string, unknown>>
 const isMap = (value: unknown): value is RawConfig =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** The keys of the top level, in words. */
+export const configKeys = `${Object.keys(Config.fields).slice(0, -1).join(", ")} and ${
+  Object.keys(Config.fields).at(-1) ?? ""
+}`
+
 /** Parses the text. An empty file is an empty map. Fails with one line for each fault. */
 export const parse = (
   file: string,
   text: string,
-  keys = "connection, pod and timeout"
+  keys = configKeys
 ): Result.Result<RawConfig, string> => {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true })
@@ -51,6 +56,25 @@ export const read = Effect.fn("ConfigFile.read")(function*(file: string, what = 
   )
 })
 
+/** Changes the map under a key; what is no map is left, to be refused. */
+const within = (raw: RawConfig, key: string, change: (map: RawConfig) => RawConfig): RawConfig => {
+  const map = raw[key] ?? {}
+  return isMap(map) ? { ...raw, [key]: change(map) } : raw
+}
+
+const withDefaults = (raw: RawConfig, podDefaults: RawConfig): RawConfig =>
+  within(raw, "pod", (pod) => ({ ...podDefaults, ...pod }))
+
+/** The same keys of a pod as ContainerSSH calls them. */
+const ofContainerSsh = ({ podSpec, ...others }: RawConfig): RawConfig =>
+  podSpec === undefined ? others : { ...others, spec: podSpec }
+
+/** Whether the file says how to reach a cluster. */
+export const namesConnection = (raw: RawConfig): boolean => {
+  const of = isContainerSsh(raw) ? raw["kubernetes"] : raw
+  return isMap(of) && "connection" in of
+}
+
 /**
  * Decodes what a file said, on top of defaults for the keys of `pod` that it leaves out. `file` is for the message;
  * undefined when there is no file.
@@ -60,8 +84,9 @@ export const decode = (
   raw: RawConfig,
   podDefaults: RawConfig = {}
 ): Effect.Effect<Config, StartError> => {
-  const pod = raw["pod"] ?? {}
-  const input = isMap(pod) ? { ...raw, pod: { ...podDefaults, ...pod } } : raw
+  const input = isContainerSsh(raw)
+    ? within(raw, "kubernetes", (kubernetes) => withDefaults(kubernetes, ofContainerSsh(podDefaults)))
+    : withDefaults(raw, podDefaults)
   return decodeConfig(input).pipe(
     Effect.mapError((error) =>
       startError(

@@ -67,7 +67,7 @@ const warnOfStaleHostKey = Effect.fn("Dev.warnOfStaleHostKey")(function*(
 
 /** What was asked for and has no effect, or more than one may think. */
 export const warnings = (options: DevOptions, raw: ConfigFile.RawConfig): ReadonlyArray<string> => [
-  ..."connection" in raw
+  ...ConfigFile.namesConnection(raw)
     ? [
       `the key connection of ${options.config} is not used: kuberun dev has a cluster of its own, ` +
       "or takes that of --kubeconfig; kuberun serve uses the key"

@@ -3,6 +3,7 @@
  */
 import { Config, Redacted } from "effect"
 import { Flag } from "effect/cli"
+import { configKeys } from "./ConfigFile.ts"
 import * as ListenAddress from "./ListenAddress.ts"
 import { logFormats } from "./Logging.ts"
 
@@ -65,7 +66,7 @@ export const context = Flag.String("context").pipe(
   Flag.optional
 )
 
-const configDescription = "Configuration in YAML or JSON with the keys connection, pod and timeout"
+const configDescription = `Configuration in YAML or JSON with the keys ${configKeys}`
 
 export const optionalConfig = file("config", configDescription)
 

@@ -34,7 +34,7 @@ export const clusterSource = (
   raw: ConfigFile.RawConfig,
   config: Config
 ): ClusterSource =>
-  kubeconfig === undefined && context === undefined && "connection" in raw
+  kubeconfig === undefined && context === undefined && ConfigFile.namesConnection(raw)
     ? { _tag: "Connection", connection: config.connection }
     : { _tag: "KubeconfigFile", path: kubeconfig, context }
 

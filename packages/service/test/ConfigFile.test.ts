@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, FileSystem, Path, Result, Schema } from "effect"
-import { decode, parse, read } from "../src/ConfigFile.ts"
+import { decode, namesConnection, parse, read } from "../src/ConfigFile.ts"
 
 const faultsOf = (text: string): string => Result.getOrElse(Result.flip(parse("kuberun.yaml", text)), () => "no fault")
 
@@ -34,7 +34,10 @@ describe("the configuration file", () => {
   it("with an alias to nowhere, or a list at the top, is refused", () => {
     assert.include(faultsOf("pod: *nowhere\n"), "alias")
     assert.include(faultsOf("- a\n- b\n"), "expected a map")
-    assert.include(faultsOf("hello\n"), "expected a map")
+    assert.include(
+      faultsOf("hello\n"),
+      "expected a map with the keys connection, pod, timeout, timeouts, pool and instance at the top"
+    )
   })
 
   it("never appears in the message about it", () => {
@@ -86,6 +89,30 @@ describe("the configuration file", () => {
       const other = yield* decode(undefined, { pod: { shellCommand: ["/bin/zsh"] } }, defaults)
       assert.deepStrictEqual(other.pod.shellCommand, ["/bin/zsh"])
     }))
+
+  it.effect("of ContainerSSH's takes the same defaults of the mode", () =>
+    Effect.gen(function*() {
+      const defaults = { shellCommand: ["/bin/sh"], podSpec: { containers: [{ name: "shell", image: "busybox" }] } }
+      const raw = { kubernetes: { pod: { metadata: { namespace: "guests" } } } }
+      const { pod } = yield* decode("kuberun.yaml", raw, defaults)
+      assert.strictEqual(pod.namespace, "guests")
+      assert.deepStrictEqual(pod.shellCommand, ["/bin/sh"])
+      assert.strictEqual(pod.podSpec.containers[0].image, "busybox")
+      const own = { kubernetes: { pod: { spec: { containers: [{ name: "own" }] } } } }
+      assert.strictEqual((yield* decode("kuberun.yaml", own, defaults)).pod.podSpec.containers[0].name, "own")
+      assert.strictEqual(
+        (yield* decode("kuberun.yaml", { backend: "kubernetes" }, defaults)).pod.shellCommand[0],
+        "/bin/sh"
+      )
+    }))
+
+  it("names a connection in either shape", () => {
+    assert.isTrue(namesConnection({ connection: {} }))
+    assert.isTrue(namesConnection({ kubernetes: { connection: {} } }))
+    for (const raw of [{}, { kubernetes: {} }, { kubernetes: "x" }, { backend: "kubernetes" }]) {
+      assert.isFalse(namesConnection(raw))
+    }
+  })
 
   it.effect("that is not there, or is a folder, is one sentence", () =>
     Effect.gen(function*() {
