@@ -17,7 +17,7 @@ import type { PodEnded } from "./PodStartError.ts"
 import * as ProcessTree from "./ProcessTree.ts"
 import { shell, withPrologue } from "./ProgramPrologue.ts"
 import * as ProgramStart from "./ProgramStart.ts"
-import type { RunningPod } from "./RunningPod.ts"
+import { newsPatience, type RunningPod } from "./RunningPod.ts"
 
 /** What the launcher has to know of the pod beside where it is. */
 export interface ExecLaunchOptions {
@@ -214,6 +214,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
     return yield* plain
   }).pipe(Effect.onError(() => Deferred.succeed(leader, undefined)))
 
+  const programCheck = yield* running.programCheck
   // A fiber of its own: whoever interrupts the start still has to know what was started.
   const starting = yield* Effect.forkIn(start, streams, { startImmediately: true })
   const process = yield* Fiber.join(starting).pipe(
@@ -234,7 +235,8 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
       exit: Effect.tap(process.exit, () => Effect.sync(() => (endedItself = true)))
     },
     ended: running.ended,
-    check: running.check,
+    check: programCheck(),
+    checkKilled: programCheck(newsPatience),
     signal: (name) => asked((found) => help(found.way).signal(found.leader, name)),
     interrupt: terminal === undefined
       ? Effect.succeed(false)

@@ -32,6 +32,11 @@ export interface LaunchedProgram {
   /** Asks now whether the pod, or the container in it, is the reason for the program's end, and fails if so. */
   readonly check: Effect.Effect<void, PodEnded>
   /**
+   * The same for a program that was killed: its container may have been, and Kubernetes takes a moment to say so. Left
+   * out: `check`.
+   */
+  readonly checkKilled?: Effect.Effect<void, PodEnded> | undefined
+  /**
    * Delivers a signal (RFC 4254 §6.10 names, without SIG) to the program's process group. False where that is not
    * possible: an unknown name, an image without the means.
    */

@@ -18,7 +18,7 @@ export interface ProgramSignals {
   readonly ask: (request: SignalRequest) => Effect.Effect<void>
   /** Delivers what was asked for and what is being asked for, as long as it is not interrupted. */
   readonly deliverTo: (program: LaunchedProgram) => Effect.Effect<never>
-  /** The program is no more: what still waits, and what is yet to come, is refused. */
+  /** The program is no more: what still waits, and what is yet to come, is refused. A second time has no effect. */
   readonly end: Effect.Effect<void>
   /** How a program ended whose exit code this is. */
   readonly exitStatus: (code: number) => Effect.Effect<ExitStatus>
@@ -54,6 +54,7 @@ export const make: Effect.Effect<ProgramSignals> = Effect.gen(function*() {
       )
     })
 
+  let ended = false
   const refuseWaiting = Queue.clear(waiting).pipe(
     Effect.flatMap((requests) => Effect.forEach(requests, ({ reply }) => reply(false), { discard: true }))
   )
@@ -62,7 +63,11 @@ export const make: Effect.Effect<ProgramSignals> = Effect.gen(function*() {
     ask: (request) =>
       Effect.flatMap(Queue.offer(waiting, request), (taken) => taken ? Effect.void : request.reply(false)),
     deliverTo: (program) => Effect.forever(Effect.flatMap(Queue.take(waiting), deliver(program))),
-    end: Effect.andThen(refuseWaiting, Effect.asVoid(Queue.shutdown(waiting))),
+    end: Effect.suspend(() => {
+      if (ended) return Effect.void
+      ended = true
+      return Effect.andThen(refuseWaiting, Effect.asVoid(Queue.shutdown(waiting)))
+    }),
     exitStatus: Effect.fnUntraced(function*(code) {
       const pending = yield* Ref.get(underWay)
       if (pending !== undefined) yield* Effect.timeoutOption(Deferred.await(pending), answerPatience)

@@ -2,7 +2,7 @@
  * The one program of a session channel: waits for the pod, execs in it, pumps its bytes and tells how it ended.
  */
 import { Effect, Option, Queue, Stream } from "effect"
-import type { ClusterError, ExecExit } from "./Cluster.ts"
+import type { ClusterError } from "./Cluster.ts"
 import type { LaunchedProgram, ProgramLaunch, SessionPod } from "./Launch.ts"
 import { stderr, type TerminalSize } from "./Output.ts"
 import type { PodEnded, PodStartError } from "./PodStartError.ts"
@@ -28,7 +28,10 @@ const failure: ExitStatus = { _tag: "Exited", code: 255 }
 /** How long a client that does not read may hold up the last sentence before the channel is closed without it. */
 const lastWordsPatience = "5 seconds"
 
-/** What a container runtime reports of a program that was ended by KILL or TERM, as all are when their pod ends. */
+/**
+ * What a container runtime reports of a program that was ended by KILL or TERM, as all are when their pod ends. Where
+ * the client sent it, that is known to be the reason.
+ */
 const killedCodes: ReadonlySet<number> = new Set([137, 143])
 
 const encoder = new TextEncoder()
@@ -82,14 +85,16 @@ const run = Effect.fnUntraced(function*(channel: SessionChannel, pod: SessionPod
     : withProgress(launch, channel, pod.activity, asked.size.columns))
   yield* Effect.logDebug("program started")
   return yield* pump(channel, launched, asked).pipe(
-    Effect.tap(({ exit }) => mayBeThePods(exit) ? launched.check : Effect.void),
+    Effect.ensuring(asked.signals.end),
+    Effect.tap(({ exit, status }) => {
+      if (exit._tag === "NotStarted") return launched.check
+      const killed = status._tag === "Exited" && killedCodes.has(status.code)
+      return killed ? launched.checkKilled ?? launched.check : Effect.void
+    }),
     Effect.catchTag("ClusterError", (error) => Effect.andThen(launched.check, Effect.fail(error))),
     Effect.raceFirst(launched.ended)
   )
 })
-
-/** Whether the end may be the pod's or its container's rather than the program's own. */
-const mayBeThePods = (exit: ExecExit): boolean => exit._tag === "NotStarted" || killedCodes.has(exit.code)
 
 const endedByPod = (error: PodEnded): ExitStatus => ({ _tag: "Signaled", signal: "KILL", message: error.message })
 

@@ -59,7 +59,8 @@ const place = Effect.fn(function*(
     container: "shell",
     created: undefined,
     ended: Deferred.await(gone),
-    check: Effect.void
+    check: Effect.void,
+    programCheck: Effect.succeed(() => Effect.void)
   }
   const podScope = yield* Scope.make()
   const scope = yield* Scope.make()
