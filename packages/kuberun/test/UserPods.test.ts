@@ -304,6 +304,30 @@ describe("a user's pod", () => {
       assert.deepStrictEqual(yield* fake.world.livePods, [])
     }))
 
+  it.effect("is not made by a lost request after its user and the service have gone", () =>
+    Effect.gen(function*() {
+      const { fake, start } = yield* worldOf({ creates: ["late", "ok"] })
+      const one = yield* start()
+      const connection = yield* one.connect("alice")
+      yield* Time.pass("1 second")
+      yield* podOf(connection)
+      yield* Effect.forkChild(one.stop)
+      yield* Time.pass("1 minute")
+      assert.deepStrictEqual(yield* fake.world.pods, [])
+    }))
+
+  it.effect("is not held again by a connection that is leaving, however long its deletion takes", () =>
+    Effect.gen(function*() {
+      const { fake, start } = yield* worldOf({ deletes: Array.from({ length: 999 }, () => "forbidden" as const) })
+      const connection = yield* (yield* start()).connect("alice")
+      yield* Time.pass("2 seconds")
+      yield* connection.close
+      for (let count = 0; count < 11; count++) {
+        yield* Time.pass("5 seconds")
+        assert.deepStrictEqual(holderKeys((yield* fake.world.pods)[0]), [])
+      }
+    }))
+
   it.effect("is changed and deleted only in the state in which it was seen", () =>
     Effect.gen(function*() {
       const { start } = yield* worldOf({}, { linger: "10s" })
