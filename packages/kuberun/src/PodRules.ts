@@ -24,8 +24,6 @@ export const podRules: ReadonlyArray<Rule<PodConfig>> = [
     faults: ({ mode, name }) =>
       mode === "persistent" && name === ""
         ? fault("name", "expected the pod's name, which mode persistent needs")
-        : mode !== "persistent" && name !== ""
-        ? fault("name", `expected no name with mode ${mode}: only mode persistent has a pod by its name`)
         : []
   },
   {

@@ -13,7 +13,6 @@ describe("keys that are right by themselves", () => {
       for (
         const [input, expected] of [
           [{ pod: { mode: "persistent" } }, "pod.name: is left out: expected the pod's name, which mode"],
-          [{ pod: { name: "desk" } }, "pod.name: \"desk\" is not allowed: expected no name with mode connection"],
           [{ pod: { createMissingPods: true } }, "pod.createMissingPods: true is not allowed: expected false"],
           [
             podOf({ restartPolicy: "Always" }, { mode: "session" }),
@@ -66,6 +65,7 @@ describe("keys that are right by themselves", () => {
       for (
         const input of [
           { pod: { mode: "persistent", name: "desk-{{username}}", createMissingPods: true } },
+          { pod: { name: "desk" } },
           podOf({ restartPolicy: "Never" }, { mode: "session" }),
           podOf({ restartPolicy: "Always" }),
           { pod: { mode: "user", linger: "1m", claim: { mountPath: "/home" } } },
