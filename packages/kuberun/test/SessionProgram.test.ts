@@ -48,6 +48,33 @@ describe("the program of a session", () => {
       assert.match((yield* client.texts).stderr, /was deleted/)
     }))
 
+  it.effect("tells the user of a container that ended with the program, though the cluster says so only later", () =>
+    Effect.gen(function*() {
+      const { client, world } = yield* connect({
+        exec: () => Effect.andThen(Effect.sleep("1 second"), writing([], 137))
+      })
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      yield* Time.pass("2 seconds")
+      assert.deepStrictEqual(yield* statuses(client), [])
+      const [pod] = yield* world.pods
+      yield* world.changePod(pod?.metadata.name ?? "", (before) => ({
+        ...before,
+        status: {
+          ...before.status,
+          containerStatuses: [{
+            name: "shell",
+            ready: true,
+            restartCount: 1,
+            state: { running: {} },
+            lastState: { terminated: { exitCode: 137, reason: "OOMKilled" } }
+          }]
+        }
+      }))
+      yield* settled
+      assert.match((yield* client.texts).stderr, /was restarted \(OOMKilled, exit code 137\)/)
+      assert.deepStrictEqual((yield* statuses(client)).map(({ _tag }) => _tag), ["Signaled"])
+    }))
+
   it.effect("never reports success for a program whose end is not known", () =>
     Effect.gen(function*() {
       const error = new ClusterError({ operation: "exec", reason: new StreamLost({ detail: "closed without status" }) })
