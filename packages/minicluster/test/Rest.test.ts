@@ -355,8 +355,18 @@ layer(clusterLayer(), { excludeTestServices: true })("an object", (it) => {
         "Pending",
         undefined
       ])
-      const patched = yield* call(cluster, "PATCH", `${pods}/humble`, merging({ metadata: claimed }))
-      assert.deepStrictEqual([patched.code, textAt(patched.body, "reason")], [409, "Conflict"])
+      const claim = yield* call(cluster, "PATCH", `${pods}/humble`, merging({ metadata: claimed }))
+      assert.deepStrictEqual([claim.code, textAt(claim.body, "reason")], [422, "Invalid"])
+      const patched = yield* call(cluster, "PATCH", `${pods}/humble`, merging({ metadata: { uid: "mine" } }))
+      // Not a conflict, as with PUT: a patch is no whole object, whose uid would be a precondition.
+      assert.deepStrictEqual(refusalOf(patched), [
+        422,
+        "Invalid",
+        "Pod \"humble\" is invalid: metadata.uid: Invalid value: \"mine\": field is immutable"
+      ])
+      const versioned = { metadata: { ...claimed, resourceVersion: "1" } }
+      const outdated = yield* call(cluster, "PATCH", `${pods}/humble`, merging(versioned))
+      assert.deepStrictEqual([outdated.code, textAt(outdated.body, "reason")], [409, "Conflict"])
       const now = yield* call(cluster, "GET", `${pods}/humble`)
       assert.deepStrictEqual(at(now.body, "metadata"), at(created.body, "metadata"))
     }))

@@ -158,7 +158,9 @@ const replaceBy = Effect.fnUntraced(
     const { resourceVersion = "", uid } = sent.metadata ?? {}
     const named = qualifiedName(resource)
     yield* namespaceMatches(namespace, sent.metadata ?? {})
-    if (uid !== undefined && uid !== previous.metadata.uid) {
+    const isOther = uid !== undefined && uid !== previous.metadata.uid
+    // The uid of a whole object is a precondition; that in a patch is an attempt to change it (`DefaultUpdatedObjectInfo`).
+    if (isOther && request.method !== "PATCH") {
       return yield* conflictOf(named, name, uid, previous.metadata.uid)
     }
     if (resourceVersion !== "" && resourceVersion !== previous.metadata.resourceVersion) {
@@ -169,7 +171,7 @@ const replaceBy = Effect.fnUntraced(
       ? ephemeralContainersCauses(next as Pod, previous as Pod)
       : subresource === "status"
       ? []
-      : updateCauses(resource, next, previous)
+      : updateCauses(resource, isOther ? { ...next, metadata: { ...next.metadata, uid } } : next, previous)
     yield* orInvalid(resource, name, causes)
     yield* checkEscalation(store, request.user, resource, next, false)
     if ((yield* isDryRun(request)) || isDeepStrictEqual(JSON.parse(JSON.stringify(next)), previous)) return next
