@@ -28,7 +28,7 @@ const secretKeys: ReadonlySet<PropertyKey> = new Set(["password", "key", "bearer
 const opaqueKeys: ReadonlySet<PropertyKey> = new Set(["env", "podSpec", "spec"])
 
 /** Maps that hold secrets. A text in the place of one, as a wrong indent makes it of the keys below, may hold them too. */
-const secretMaps: ReadonlySet<PropertyKey | undefined> = new Set([undefined, "connection", "pod", "kubernetes"])
+const secretMaps: ReadonlySet<PropertyKey | undefined> = new Set([undefined, "connection", "pod"])
 
 const renderPath = (path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0

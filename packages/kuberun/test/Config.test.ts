@@ -261,10 +261,23 @@ describe("a configuration", () => {
           timeout: "soon",
           unknown: secret
         })
-        const error = yield* Effect.flip(decodeConfig(input))
-        assert.notInclude(error.message, secret)
-        assert.notInclude(JSON.stringify(error), secret)
-        assert.notInclude(String(error), secret)
+        const foreign = {
+          kubernetes: replaced(given.whole, {
+            connection: { password: shaped(given.password, secret), key: shaped(given.key, secret) },
+            pod: replaced(given.connection, {
+              metadata: replaced(given.podSpec, { namespace: "NOT A NAME" }),
+              spec: replaced(given.podSpec, { containers: [replaced(given.container, container)] })
+            }),
+            timeouts: "soon"
+          }),
+          auth: { password: secret }
+        }
+        for (const file of [input, foreign]) {
+          const error = yield* Effect.flip(decodeConfig(file))
+          assert.notInclude(error.message, secret)
+          assert.notInclude(JSON.stringify(error), secret)
+          assert.notInclude(String(error), secret)
+        }
       }),
     { arbitrary: { runs: 500 } }
   )

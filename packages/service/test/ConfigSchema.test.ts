@@ -1,5 +1,7 @@
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { JsonSchema, Result, Schema, SchemaRepresentation } from "effect"
+import { Process } from "@kuberun/testkit"
+import { Effect, JsonSchema, Result, Schema, SchemaRepresentation } from "effect"
 import { Config, configJsonSchema, defaultConfig } from "kuberun"
 import { readFileSync } from "node:fs"
 import { schemaText } from "../src/Cli.ts"
@@ -14,6 +16,13 @@ describe("the JSON schema of the configuration", () => {
       "write it anew: npm run --silent kuberun -- schema > packages/service/kuberun.schema.json"
     )
   })
+
+  it.live("is what kuberun schema prints, and nothing else", () =>
+    Effect.gen(function*() {
+      const command = yield* Process.kuberun(["schema"], { cwd: process.cwd() })
+      assert.strictEqual(yield* command.exit, 0)
+      assert.strictEqual(yield* command.stdout, `${schemaText()}\n`)
+    }).pipe(Effect.provide(NodeServices.layer)))
 
   it("has a description for every key of ours, the defaults and the patterns", () => {
     const text = JSON.stringify(configJsonSchema())
