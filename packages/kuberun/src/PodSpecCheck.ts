@@ -17,7 +17,7 @@ export interface PodSpecFault {
 }
 
 /** What a name of a container must be. */
-export const dnsLabelExpected =
+const dnsLabelExpected =
   "expected 1 to 63 lower-case letters, digits or dashes, with a letter or digit at both ends"
 
 export const missing = "is missing"
@@ -38,7 +38,7 @@ const distance = (left: string, right: string): number => {
 }
 
 /** The known name that an unknown one was probably meant to be. */
-export const nearest = (name: string, known: Iterable<string>): string | undefined => {
+const nearest = (name: string, known: Iterable<string>): string | undefined => {
   const limit = Math.min(2, Math.floor(name.length / 3))
   let best: { readonly name: string; readonly far: number } | undefined
   // Names of any length may be asked for.
