@@ -3,7 +3,7 @@ import { Effect, Redacted } from "effect"
 import type { ClusterError } from "kuberun"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { delimiter, join } from "node:path"
 import { loadKubeConfig } from "../src/KubeConfigFile.ts"
 
 const yaml = (changes: { readonly cluster?: string; readonly user?: string; readonly rest?: string } = {}) => `
@@ -100,5 +100,31 @@ describe("a kubeconfig", () => {
       writeFileSync(join(folder, "config"), yaml({ user: "tokenFile: token" }))
       const config = yield* loadKubeConfig({ _tag: "KubeconfigFile", path: join(folder, "config") })
       assert.deepInclude(config.getCurrentUser()?.authProvider, { config: { path: join(folder, "token") } })
+    }))
+
+  it.effect("is made of all files in KUBECONFIG, each with its own folder", () =>
+    Effect.gen(function*() {
+      const folder = yield* directory
+      const other = yield* directory
+      const second = yaml({ user: "tokenFile: token", rest: "" }).replaceAll(/\b(one|two|me|first|second)\b/gu, "my-$1")
+        .replaceAll("name: no-", "name: my-no-")
+      writeFileSync(join(folder, "config"), yaml())
+      writeFileSync(join(other, "config"), second)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const before = process.env["KUBECONFIG"]
+          process.env["KUBECONFIG"] = [join(folder, "config"), join(other, "config")].join(delimiter)
+          return before
+        }),
+        (before) =>
+          Effect.sync(() => {
+            if (before === undefined) delete process.env["KUBECONFIG"]
+            else process.env["KUBECONFIG"] = before
+          })
+      )
+      const config = yield* loadKubeConfig({ _tag: "KubeconfigFile" })
+      assert.strictEqual(config.getCurrentCluster()?.server, "https://one:6443")
+      const mine = yield* loadKubeConfig({ _tag: "KubeconfigFile", context: "my-first" })
+      assert.deepInclude(mine.getCurrentUser()?.authProvider, { config: { path: join(other, "token") } })
     }))
 })

@@ -64,4 +64,23 @@ describe("TLS", () => {
       assert.strictEqual((yield* lax.readPod(ref)).metadata.name, "undefined")
       yield* lax.exec({ pod: ref, container: "c", command: ["x"] })
     }))
+
+  it.live("shows the client certificate that a credential plugin prints, for requests and for execs", () =>
+    Effect.gen(function*() {
+      const own = yield* makeCertificate("api.test")
+      const client = yield* makeCertificate("client-two")
+      const { port } = yield* served(own.certificate, own.key)
+      const status = { clientCertificateData: client.certificate, clientKeyData: client.key }
+      const script = `console.log(${JSON.stringify(JSON.stringify({ status }))})`
+      const exec = {
+        apiVersion: "client.authentication.k8s.io/v1",
+        command: process.execPath,
+        args: ["-e", script]
+      }
+      const cluster1 = yield* cluster(port, { cluster: { "insecure-skip-tls-verify": true }, user: { exec } })
+      assert.strictEqual((yield* cluster1.readPod(ref)).metadata.name, "client-two")
+      const program = yield* cluster1.exec({ pod: ref, container: "c", command: ["x"] })
+      const output = yield* Stream.runCollect(program.output)
+      assert.strictEqual(Buffer.concat(output.map((each) => each.bytes)).toString(), "client-two")
+    }))
 })
