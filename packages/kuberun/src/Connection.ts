@@ -29,7 +29,11 @@ export const open = Effect.fn("Connection.open")(function*(
   request: ConnectionRequest
 ): Effect.fn.Return<Connection, never, Cluster | Scope.Scope> {
   const { identity } = request
-  const annotations = { connectionId: identity.connectionId, user: identity.username }
+  const annotations = {
+    connectionId: identity.connectionId,
+    user: identity.username,
+    namespace: config.pod.namespace
+  }
   const pod = yield* Effect.annotateLogs(mode(request), annotations)
   // After the pod in the scope, so that programs end before it is deleted.
   const sessions = yield* FiberSet.make<void, never>()

@@ -44,13 +44,16 @@ export const shared = (config: Config, source: PodSource): Mode =>
       Effect.tap(({ ref }) => Effect.annotateLogs(Effect.logInfo("pod ready"), { pod: ref.name })),
       Effect.tapError((error) => Effect.annotateLogs(Effect.logWarning(error.message), { pod: error.pod })),
       Deferred.into(started),
-      Effect.annotateLogs({ namespace: config.pod.namespace }),
       Scope.provide(podScope),
       Effect.forkScoped
     )
     const running = Deferred.await(started)
     const othersUseIt = config.pod.mode === "user" || config.pod.mode === "persistent"
     const pod: SessionPod = {
+      name: Effect.gen(function*() {
+        if (!(yield* Deferred.isDone(started))) return undefined
+        return yield* Effect.match(running, { onSuccess: ({ ref }) => ref.name, onFailure: (error) => error.pod })
+      }),
       activity,
       launch: (program, size) =>
         running.pipe(

@@ -47,6 +47,8 @@ export interface LaunchedProgram {
 
 /** The pod of a session channel, which may still be starting. */
 export interface SessionPod {
+  /** Its name, once it is known that there is one, or why not: for the log. */
+  readonly name: Effect.Effect<string | undefined>
   /** What it does while it starts, for a person to read. */
   readonly activity: SubscriptionRef.SubscriptionRef<string>
   /**

@@ -62,8 +62,13 @@ export const serve = Effect.fn("Session.serve")(function*(
           }
           const asked = program(request, context, config)
           if (asked._tag === "Refuse") {
-            yield* say(channel, asked.detail, state.terminal !== undefined)
-            return yield* refuse
+            const told = say(channel, asked.detail, state.terminal !== undefined)
+            // A client may have another way than a subsystem. The others have none, and ssh(1) shows the sentence only
+            // where it comes as a program's (see `deny`).
+            if (request._tag === "Subsystem") return yield* Effect.andThen(told, refuse)
+            const next = yield* accept({ ...state, started: true })
+            yield* Effect.andThen(told, channel.exit({ _tag: "Exited", code: 255 }))
+            return next
           }
           const next = yield* accept({ ...state, started: true })
           yield* FiberSet.run(

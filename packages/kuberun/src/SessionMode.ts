@@ -7,7 +7,7 @@
  * there; the shell then says so on stdout, in a marker that is not passed on, and runs the program. It stays the
  * container's first process, because a program in that place would get no signal that it does not handle (signal(7)).
  */
-import { type Cause, Clock, Deferred, Effect, Exit, Fiber, Queue, Sink, Stream, SubscriptionRef } from "effect"
+import { type Cause, Clock, Deferred, Effect, Exit, Fiber, Queue, Ref, Sink, Stream, SubscriptionRef } from "effect"
 import { Cluster, type ClusterError, type ExecExit, type ExecProcess, type PodEvent } from "./Cluster.ts"
 import { type Config, consoleContainer, startTimeout, stopTimeout } from "./Config.ts"
 import { type ConnectionPod, type ConnectionRequest, firstActivity, type Mode } from "./ConnectionPod.ts"
@@ -121,6 +121,7 @@ const launch = Effect.fn("SessionMode.launch")(function*(
   config: Config,
   request: ConnectionRequest,
   activity: SubscriptionRef.SubscriptionRef<string>,
+  named: (name: string) => Effect.Effect<void>,
   program: ProgramLaunch,
   size: Parameters<SessionPod["launch"]>[1]
 ) {
@@ -129,6 +130,7 @@ const launch = Effect.fn("SessionMode.launch")(function*(
   const name = yield* randomPodName(config.pod.namePrefix)
   const ref: PodRef = { namespace: config.pod.namespace, name }
   const terminal = program.terminal !== undefined
+  yield* named(name)
   yield* request.onPod(ref)
   yield* Metrics.podStart(PodLifetime.acquire({
     manifest: sessionManifest(config, request.identity, name, { command: sessionCommand(program), terminal }),
@@ -188,11 +190,17 @@ export const perSession = (config: Config): Mode =>
     const cluster = yield* Cluster
     const openedAt = yield* Clock.currentTimeMillis
     return {
-      forSession: Effect.map(SubscriptionRef.make(firstActivity), (activity): SessionPod => ({
-        activity,
-        launch: (program, size) =>
-          launch(config, request, activity, program, size).pipe(Effect.provideService(Cluster, cluster))
-      })),
+      forSession: Effect.gen(function*() {
+        const activity = yield* SubscriptionRef.make(firstActivity)
+        const name = yield* Ref.make<string | undefined>(undefined)
+        const named = (made: string) => Ref.set(name, made)
+        return {
+          name: Ref.get(name),
+          activity,
+          launch: (program, size) =>
+            launch(config, request, activity, named, program, size).pipe(Effect.provideService(Cluster, cluster))
+        } satisfies SessionPod
+      }),
       since: Effect.succeed(openedAt),
       over: Effect.never
     } satisfies ConnectionPod

@@ -110,17 +110,20 @@ export const runProgram = (
   const { command, terminal } = asked.program
   const told = (sentence: string, status: ExitStatus) =>
     Effect.as(say(channel, sentence, terminal !== undefined), status)
+  /** With the pod's name, which is known by now if ever. */
+  const logged = (entry: Effect.Effect<void>) =>
+    Effect.flatMap(pod.name, (name) => name === undefined ? entry : Effect.annotateLogs(entry, { pod: name }))
   return run(channel, pod, asked).pipe(
     Effect.flatMap(({ exit, status }) =>
       exit._tag === "Exited"
         ? Effect.succeed(status)
         : Effect.andThen(
-          Effect.logWarning(`the program was not started: ${printable(exit.detail)}`),
+          logged(Effect.logWarning(`the program was not started: ${printable(exit.detail)}`)),
           told(notStartedSentence(command, exit.detail), status)
         )
     ),
     Effect.tapError((error: ClusterError | PodStartError | PodEnded | ChannelClosed) =>
-      Effect.logWarning(error.message)
+      logged(Effect.logWarning(error.message))
     ),
     Effect.catchTags({
       PodStartError: (error) => told(podSentence(error), failure),
@@ -128,7 +131,7 @@ export const runProgram = (
       ClusterError: (error) => told(execSentence(error), failure),
       ChannelClosed: () => Effect.succeed(failure)
     }),
-    Effect.tap((status) => Effect.logDebug("program ended").pipe(Effect.annotateLogs({ status }))),
+    Effect.tap((status) => logged(Effect.annotateLogs(Effect.logDebug("program ended"), { status }))),
     Effect.flatMap((status) => Effect.andThen(asked.signals.end, channel.exit(status))),
     // Behind the exit: what the program left behind is ended then, and its user does not wait for that.
     Effect.scoped

@@ -93,13 +93,22 @@ describe("a session channel", () => {
       assert.lengthOf(yield* world.execs, 1)
     }))
 
-  it.effect("lets another program follow one that was refused", () =>
+  it.effect("lets another program follow a subsystem that was refused", () =>
     Effect.gen(function*() {
-      const { client } = yield* connect({}, { config: { pod: { shellCommand: [] } } })
+      const { client } = yield* connect()
       assert.isFalse(yield* client.request({ _tag: "Subsystem", name: "toString" }))
-      assert.isFalse(yield* client.request({ _tag: "Shell" }))
-      assert.match((yield* client.texts).stderr, /no subsystem "toString".*\nkuberun: Shells are switched off/)
+      assert.match((yield* client.texts).stderr, /no subsystem "toString"/)
       assert.isTrue(yield* client.request({ _tag: "Exec", command: "true" }))
+    }))
+
+  it.effect("ends with the sentence and 255 where shells are switched off", () =>
+    Effect.gen(function*() {
+      const { client, world } = yield* connect({}, { config: { pod: { shellCommand: [] } } })
+      assert.isTrue(yield* client.request({ _tag: "Shell" }))
+      yield* settled
+      assert.match((yield* client.texts).stderr, /^kuberun: Shells are switched off here: name a program to run\.\n$/)
+      assert.deepStrictEqual(yield* statuses(client), [{ _tag: "Exited", code: 255 }])
+      assert.lengthOf(yield* world.execs, 0)
     }))
 
   it.effect("starts with the newest size of a window that changed while the pod started, and follows it after", () =>

@@ -54,9 +54,9 @@ export interface PodSeen {
   readonly phase: string
 }
 
-const patience = { schedule: Schedule.spaced("100 millis"), times: 400 } as const
+const patience = { schedule: Schedule.spaced("100 millis"), times: 700 } as const
 
-/** Asks again until `holds`, for forty seconds at most; then whoever asked has to say what is wrong with the answer. */
+/** Asks again until `holds`, for seventy seconds at most; then whoever asked has to say what is wrong with the answer. */
 export const eventually = <A>(ask: Effect.Effect<A>, holds: (answer: A) => boolean): Effect.Effect<A> =>
   Effect.repeat(ask, { ...patience, until: holds })
 
