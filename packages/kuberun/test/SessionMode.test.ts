@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
-import { type Cause, Effect, Fiber, Queue, Schema, Sink, Stream } from "effect"
+import { type Cause, Effect, Fiber, Queue, Ref, Schema, Sink, Stream } from "effect"
 import { decodeConfig, type ExecProcess, Kuberun, type Output, type Pod } from "kuberun"
 import { afterMarker } from "../src/SessionMode.ts"
 
@@ -163,7 +163,11 @@ describe("mode session", () => {
     },
     ({ by, endMillis, ...plan }) =>
       Effect.gen(function*() {
-        const { connection, fiber, world } = yield* connect(plan)
+        const running = yield* Ref.make(false)
+        const { connection, fiber, world } = yield* connect({
+          ...plan,
+          attach: () => Effect.andThen(Ref.set(running, true), attached)
+        })
         const client = yield* openChannel(connection)
         yield* client.request({ _tag: "Shell" })
         yield* Time.pass(endMillis)
@@ -176,7 +180,7 @@ describe("mode session", () => {
             break
           case "program":
             // One that has not begun ends with its channel.
-            if ((yield* world.livePods).length === 0) yield* client.close
+            if (!(yield* Ref.get(running))) yield* client.close
             for (const manifest of yield* world.manifests) {
               yield* world.changePod(manifest.metadata.name, ended({ exitCode: 0 }))
             }
