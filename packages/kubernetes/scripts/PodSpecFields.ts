@@ -1,5 +1,5 @@
 /**
- * Writes `packages/kuberun/src/PodSpecFields.ts`: which fields a `PodSpec` and all that is in it have, as the models of
+ * Writes `packages/kuberun/src/config/PodSpecFields.ts`: which fields a `PodSpec` and all that is in it have, as the models of
  * client-node say it, which are made from the API's OpenAPI document.
  *
  * The library may not know client-node, so that it holds the table as text. Run this after client-node was updated:
@@ -15,7 +15,7 @@ const require = createRequire(import.meta.url)
 const models = join(dirname(require.resolve("@kubernetes/client-node")), "gen", "models")
 
 /** The file that is written. */
-export const tableFile = fileURLToPath(new URL("../../kuberun/src/PodSpecFields.ts", import.meta.url))
+export const tableFile = fileURLToPath(new URL("../../kuberun/src/config/PodSpecFields.ts", import.meta.url))
 
 interface Attribute {
   readonly baseName: string

@@ -2,11 +2,11 @@
  * One SSH connection: its pod and its session channels, in one scope.
  */
 import { Effect, type Fiber, FiberSet, type Scope } from "effect"
-import type { Cluster } from "./Cluster.ts"
-import type { Config } from "./Config.ts"
-import type { ConnectionPod, ConnectionRequest, Mode } from "./ConnectionPod.ts"
-import * as Session from "./Session.ts"
-import type { SessionChannel } from "./Ssh.ts"
+import type { Config } from "./config/Config.ts"
+import type { ConnectionPod, ConnectionRequest, Mode } from "./modes/ConnectionPod.ts"
+import type { Cluster } from "./ports/Cluster.ts"
+import type { SessionChannel } from "./ports/Ssh.ts"
+import * as Session from "./session/Session.ts"
 
 /** A connection whose pod was asked for. */
 export interface Connection {

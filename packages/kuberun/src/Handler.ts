@@ -5,11 +5,11 @@
  * already has an `SshConnection`, `Kuberun.layer` is simpler.
  */
 import { type Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Ref, Schema, Scope, Stream } from "effect"
-import { type AuthenticationResponse, unavailable } from "./Authentication.ts"
-import { Cluster } from "./Cluster.ts"
-import type { Config } from "./Config.ts"
+import type { Config } from "./config/Config.ts"
 import { Kuberun } from "./Kuberun.ts"
-import type { SessionChannel, SshConnection } from "./Ssh.ts"
+import { type AuthenticationResponse, unavailable } from "./ports/Authentication.ts"
+import { Cluster } from "./ports/Cluster.ts"
+import type { SessionChannel, SshConnection } from "./ports/Ssh.ts"
 
 /** A second handshake on one connection, or one after its end. */
 export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("HandshakeRefused", {

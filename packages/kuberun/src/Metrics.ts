@@ -3,9 +3,9 @@
  * Names and users are in the log and in spans, never here: each value of an attribute is a series that stays for ever.
  */
 import { Clock, Effect, Metric, Sink, Stream } from "effect"
-import type { PodStartError } from "./PodStartError.ts"
-import { mapChannels, type Policy, startsProgram } from "./Policy.ts"
-import type { ExitStatus, SessionChannel, SessionRequest } from "./Ssh.ts"
+import type { PodStartError } from "./pod/PodStartError.ts"
+import { mapChannels, type Policy, startsProgram } from "./policy/Policy.ts"
+import type { ExitStatus, SessionChannel, SessionRequest } from "./ports/Ssh.ts"
 
 const counter = (name: string, description: string) =>
   Metric.counter(`kuberun_${name}_total`, { description, incremental: true })

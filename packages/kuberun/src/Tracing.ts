@@ -2,7 +2,7 @@
  * The span of a connection, which all spans of its pod and its programs are children of.
  */
 import { Effect } from "effect"
-import type { Policy } from "./Policy.ts"
+import type { Policy } from "./policy/Policy.ts"
 
 /**
  * Puts a connection's whole life into a span that says whose it is (OpenTelemetry's names where it has one). Outermost,

@@ -3,7 +3,7 @@ import { Arbitraries, type FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Schema } from "effect"
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
-import { allowCommand, type AllowCommandOptions, allows } from "../src/AllowCommand.ts"
+import { allowCommand, type AllowCommandOptions, allows } from "../src/policy/AllowCommand.ts"
 import { behind, environment, exec, shell } from "./PolicyDriver.ts"
 
 const patterns = ["uptime", "git-upload-pack '*'", "cat /data/*", "show * *", "tool --mode=*", "log --*"]

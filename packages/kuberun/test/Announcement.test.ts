@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Sink, Stream } from "effect"
 import type { ExecProcess, Output } from "kuberun"
-import { closing, opening, reader } from "../src/Announcement.ts"
-import * as GuestAgent from "../src/GuestAgent.ts"
-import * as ProgramStart from "../src/ProgramStart.ts"
+import { closing, opening, reader } from "../src/session/Announcement.ts"
+import * as GuestAgent from "../src/session/GuestAgent.ts"
+import * as ProgramStart from "../src/session/ProgramStart.ts"
 
 const bytesOf = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0))
 const word = "w0rd"

@@ -146,7 +146,7 @@ describe("a configuration of any kind", () => {
           assert.strictEqual(config.pod.claim?.mountPath, mode.claim.mountPath)
         }
         const { podSpec } = input.pod
-        if (podSpec !== undefined) assert.deepStrictEqual(config.pod.podSpec, podSpec)
+        if (podSpec !== undefined) assert.deepStrictEqual<unknown>(config.pod.podSpec, podSpec)
       }),
     { arbitrary: { runs: 500 } }
   )

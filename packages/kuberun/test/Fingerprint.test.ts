@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { createHash } from "node:crypto"
-import { fingerprint, isMarked, sha256 } from "../src/Fingerprint.ts"
+import { fingerprint, isMarked, sha256 } from "../src/template/Fingerprint.ts"
 
 describe("a fingerprint", () => {
   it.effect.prop(

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitraries, FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { Effect } from "effect"
 import { defaultConfig, Kuberun } from "kuberun"
-import { forceCommand } from "../src/ForceCommand.ts"
+import { forceCommand } from "../src/policy/ForceCommand.ts"
 import { behind, environment, exec, failure, shell, statuses, terminal } from "./PolicyDriver.ts"
 
 /** What reached the handler of one channel's requests. */

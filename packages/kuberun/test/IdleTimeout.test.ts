@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeSsh, Time } from "@kuberun/testkit"
 import { Duration, Effect, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { idleTimeout } from "../src/IdleTimeout.ts"
-import { stdout } from "../src/Output.ts"
-import type { ConnectionHandler } from "../src/Policy.ts"
+import { idleTimeout } from "../src/policy/IdleTimeout.ts"
+import type { ConnectionHandler } from "../src/policy/Policy.ts"
+import { stdout } from "../src/ports/Output.ts"
 import { behind, exec, failure, shell, statuses, terminal } from "./PolicyDriver.ts"
 
 const byte = new Uint8Array([120])

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Time } from "@kuberun/testkit"
 import { Clock, Deferred, type Duration, Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { maxLifetime } from "../src/MaxLifetime.ts"
+import { maxLifetime } from "../src/policy/MaxLifetime.ts"
 import { behind, exec, failure, shell, statuses, terminal } from "./PolicyDriver.ts"
 
 const byte = new Uint8Array([120])

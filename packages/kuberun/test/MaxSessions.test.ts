@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeHandler, FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Schema, Stream } from "effect"
-import { maxSessions } from "../src/MaxSessions.ts"
+import { maxSessions } from "../src/policy/MaxSessions.ts"
 import { behind, exec, failure, statuses } from "./PolicyDriver.ts"
 
 describe("a limit on sessions", () => {

@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Effect, Exit, Fiber, Ref, Scope, SubscriptionRef } from "effect"
 import { Cluster, type Config, decodeConfig, type Identity, type Pod, type PodManifest } from "kuberun"
-import * as PersistentPod from "../src/PersistentPod.ts"
-import type { PodStartError } from "../src/PodStartError.ts"
-import type { RunningPod } from "../src/RunningPod.ts"
-import { podSentence } from "../src/Sentences.ts"
+import * as PersistentPod from "../src/modes/PersistentPod.ts"
+import type { PodStartError } from "../src/pod/PodStartError.ts"
+import type { RunningPod } from "../src/pod/RunningPod.ts"
+import { podSentence } from "../src/session/Sentences.ts"
 
 const identityOf = (username: string): Identity => ({
   connectionId: "c1",

@@ -11,8 +11,8 @@ import {
   hasPlaceholder,
   placeholderFault,
   valuesOf
-} from "../src/Placeholders.ts"
-import { dnsLabel, isDnsLabel, isDnsSubdomain, isLabelValue, labelValue } from "../src/SafeText.ts"
+} from "../src/template/Placeholders.ts"
+import { dnsLabel, isDnsLabel, isDnsSubdomain, isLabelValue, labelValue } from "../src/template/SafeText.ts"
 import { expandReferences, nastyText } from "./TemplateDriver.ts"
 
 const identity = (username: string, team = "blue"): Identity => ({

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import type { ContainerState } from "kuberun"
-import { notRunning } from "../src/ContainerRun.ts"
-import { podReadiness } from "../src/PodReadiness.ts"
+import { notRunning } from "../src/pod/ContainerRun.ts"
+import { podReadiness } from "../src/pod/PodReadiness.ts"
 import { ended, failure, isReady, pod, running, scheduled, waiting } from "./ReadinessDriver.ts"
 
 describe("a pod that runs", () => {

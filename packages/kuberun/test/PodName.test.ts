@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { persistentPodName, userClaimName, userPodName } from "../src/PodName.ts"
-import { isDnsLabel } from "../src/SafeText.ts"
+import { persistentPodName, userClaimName, userPodName } from "../src/template/PodName.ts"
+import { isDnsLabel } from "../src/template/SafeText.ts"
 import { config, nastyText, owner } from "./TemplateDriver.ts"
 
 describe("the name of a user's pod, and of their claim", () => {

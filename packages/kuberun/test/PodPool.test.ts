@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Effect, Fiber } from "effect"
 import { Cluster } from "kuberun"
-import { ownerKeys, replicaKey, templateKey } from "../src/Labels.ts"
+import { ownerKeys, replicaKey, templateKey } from "../src/template/Labels.ts"
 import { connect, freeOf, logTo, names, poolConfig, startReplica, untilFull } from "./PoolDriver.ts"
 
 const { calmPlan } = FakeCluster

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ContainerStatus, Pod } from "kuberun"
-import { podReadiness } from "../src/PodReadiness.ts"
+import { podReadiness } from "../src/pod/PodReadiness.ts"
 import { activity, ended, failure, isReady, pending, pod, running, scheduled, waiting } from "./ReadinessDriver.ts"
 
 describe("a pod that starts", () => {

@@ -84,7 +84,7 @@ describe("a podSpec", () => {
         tolerations: [{ key: "a", operator: "Exists", tolerationSeconds: 5 }],
         topologySpreadConstraints: [{ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "DoNotSchedule" }]
       }
-      assert.deepStrictEqual((yield* decodeConfig({ pod: { podSpec } })).pod.podSpec, podSpec)
+      assert.deepStrictEqual<unknown>((yield* decodeConfig({ pod: { podSpec } })).pod.podSpec, podSpec)
     }))
 
   it.effect.prop(

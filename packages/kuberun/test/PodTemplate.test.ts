@@ -2,10 +2,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Identity } from "kuberun"
 import { inspect } from "node:util"
-import { instanceKey, managedBy, modeKey, ownerKeys, poolKey } from "../src/Labels.ts"
-import { persistentPodName, userClaimName, userPodName } from "../src/PodName.ts"
-import { isFrom, ownerPatch, podManifest, poolManifest, sessionManifest, userClaim } from "../src/PodTemplate.ts"
-import { isDnsLabel } from "../src/SafeText.ts"
+import { instanceKey, managedBy, modeKey, ownerKeys, poolKey } from "../src/template/Labels.ts"
+import { persistentPodName, userClaimName, userPodName } from "../src/template/PodName.ts"
+import {
+  isFrom,
+  ownerPatch,
+  podManifest,
+  poolManifest,
+  sessionManifest,
+  userClaim
+} from "../src/template/PodTemplate.ts"
+import { isDnsLabel } from "../src/template/SafeText.ts"
 import { config, expandReferences, isValidLabel, nastyText, owner } from "./TemplateDriver.ts"
 
 /** A pod with everything that a configuration can say of it. */

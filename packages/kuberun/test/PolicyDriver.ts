@@ -3,8 +3,8 @@
  */
 import { FakeHandler, FakeSsh } from "@kuberun/testkit"
 import { Effect, type Fiber } from "effect"
-import { apply, type Policy } from "../src/Policy.ts"
-import type { SshConnection } from "../src/Ssh.ts"
+import { apply, type Policy } from "../src/policy/Policy.ts"
+import type { SshConnection } from "../src/ports/Ssh.ts"
 
 export const terminal = { _tag: "Terminal", term: "xterm", size: { columns: 80, rows: 24 }, modes: new Map() } as const
 export const shell = { _tag: "Shell" } as const

@@ -3,12 +3,12 @@ import { Arbitraries, FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { defaultConfig, Kuberun } from "kuberun"
-import { allowCommand } from "../src/AllowCommand.ts"
-import { idleTimeout } from "../src/IdleTimeout.ts"
-import { maxLifetime } from "../src/MaxLifetime.ts"
-import { maxSessions } from "../src/MaxSessions.ts"
 import * as Metrics from "../src/Metrics.ts"
-import { apply } from "../src/Policy.ts"
+import { allowCommand } from "../src/policy/AllowCommand.ts"
+import { idleTimeout } from "../src/policy/IdleTimeout.ts"
+import { maxLifetime } from "../src/policy/MaxLifetime.ts"
+import { maxSessions } from "../src/policy/MaxSessions.ts"
+import { apply } from "../src/policy/Policy.ts"
 
 const upTo = (most: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: most }))
 

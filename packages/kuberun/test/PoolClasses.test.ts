@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { decodeConfig } from "kuberun"
-import { classOf, fitsPattern, hasPool, poolSizes } from "../src/PoolClasses.ts"
+import { classOf, fitsPattern, hasPool, poolSizes } from "../src/pool/PoolClasses.ts"
 
 const pieces = Schema.Array(Schema.String.check(Schema.isMaxLength(4))).check(Schema.isMaxLength(5))
 

@@ -2,11 +2,11 @@
 import { Time } from "@kuberun/testkit"
 import { Effect, Exit, type Fiber, Logger, Scope, SubscriptionRef } from "effect"
 import { Cluster, type Config, decodeConfig, type Pod, type PodRef } from "kuberun"
-import { poolKey } from "../src/Labels.ts"
-import * as PodLedger from "../src/PodLedger.ts"
-import * as PodPool from "../src/PodPool.ts"
-import type { PodRequest } from "../src/PodSource.ts"
-import type { RunningPod } from "../src/RunningPod.ts"
+import * as PodLedger from "../src/pod/PodLedger.ts"
+import type { PodRequest } from "../src/pod/PodSource.ts"
+import type { RunningPod } from "../src/pod/RunningPod.ts"
+import * as PodPool from "../src/pool/PodPool.ts"
+import { poolKey } from "../src/template/Labels.ts"
 
 export const poolConfig = (pool: unknown, more: Record<string, unknown> = {}): Effect.Effect<Config> =>
   Effect.orDie(decodeConfig({ ...more, pool }))

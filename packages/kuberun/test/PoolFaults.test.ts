@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Effect, Fiber, Layer, Ref, Stream } from "effect"
 import { Cluster, ClusterError, Forbidden, Unreachable } from "kuberun"
-import { deleteFree } from "../src/PoolKeeper.ts"
+import { deleteFree } from "../src/pool/PoolKeeper.ts"
 import { connect, freeOf, logTo, names, poolConfig, startReplica, untilFull } from "./PoolDriver.ts"
 
 const { calmPlan } = FakeCluster

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { othersPatience, pick, type PoolFacts, poolPlan, type WaitingPod } from "../src/PoolPlan.ts"
+import { othersPatience, pick, type PoolFacts, poolPlan, type WaitingPod } from "../src/pool/PoolPlan.ts"
 
 const now = 10_000_000
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Effect, Schema } from "effect"
-import { ownerKeys } from "../src/Labels.ts"
+import { ownerKeys } from "../src/template/Labels.ts"
 import { connect, type FakeClaim, freeOf, names, poolConfig, startReplica } from "./PoolDriver.ts"
 
 const { calmPlan } = FakeCluster

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import type { Pod } from "kuberun"
-import { modeKey, poolKey } from "../src/Labels.ts"
-import { emptyView, existsSince, type PoolView, withAll, without, withPod } from "../src/PoolView.ts"
+import { emptyView, existsSince, type PoolView, withAll, without, withPod } from "../src/pool/PoolView.ts"
+import { modeKey, poolKey } from "../src/template/Labels.ts"
 
 const pod = (uid: string, more: Partial<Pod["metadata"]> = {}): Pod => ({
   metadata: { name: uid, namespace: "default", uid, labels: { [modeKey]: "pool", [poolKey]: "default" }, ...more }

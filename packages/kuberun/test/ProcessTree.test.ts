@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
-import type { Leader } from "../src/Announcement.ts"
-import { endCommand, interruptCommand, schedule, signalCommand } from "../src/ProcessTree.ts"
+import type { Leader } from "../src/session/Announcement.ts"
+import { endCommand, interruptCommand, schedule, signalCommand } from "../src/session/ProcessTree.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "kuberun-tree-"))
 afterAll(() => rmSync(directory, { recursive: true }))

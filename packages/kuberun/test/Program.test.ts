@@ -6,9 +6,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, wri
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
-import { reader } from "../src/Announcement.ts"
-import { isEnvironmentName, program, type ProgramContext, type ProgramRequest } from "../src/Program.ts"
-import { withPrologue } from "../src/ProgramPrologue.ts"
+import { reader } from "../src/session/Announcement.ts"
+import { isEnvironmentName, program, type ProgramContext, type ProgramRequest } from "../src/session/Program.ts"
+import { withPrologue } from "../src/session/ProgramPrologue.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "kuberun-program-"))
 afterAll(() => rmSync(directory, { recursive: true }))

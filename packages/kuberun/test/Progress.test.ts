@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { progressLine } from "../src/Progress.ts"
+import { progressLine } from "../src/session/Progress.ts"
 
 const wipe = "\r\u001b[K"
 

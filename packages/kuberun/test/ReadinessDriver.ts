@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import type { ContainerState, Pod, PodStatus } from "kuberun"
-import { podReadiness } from "../src/PodReadiness.ts"
+import { podReadiness } from "../src/pod/PodReadiness.ts"
 
 export const running: ContainerState = { running: {} }
 export const waiting = (reason?: string, message?: string): ContainerState => ({

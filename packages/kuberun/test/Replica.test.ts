@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Effect, Exit, Logger, Ref, Scope, SubscriptionRef } from "effect"
 import { Cluster, ClusterError, type ClusterErrorReason, defaultConfig, Forbidden, ServerFault } from "kuberun"
-import * as Replica from "../src/Replica.ts"
+import * as Replica from "../src/modes/Replica.ts"
 
 type Service = Cluster["Service"]
 

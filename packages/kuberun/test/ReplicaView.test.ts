@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import type { Lease } from "kuberun"
-import { deserted, lives, nextDeath, noReplicas, type ReplicaView, withLeases } from "../src/ReplicaView.ts"
+import { deserted, lives, nextDeath, noReplicas, type ReplicaView, withLeases } from "../src/modes/ReplicaView.ts"
 
 const lease = (id: string, version: number): Lease => ({
   metadata: { name: `kuberun-${id}`, namespace: "default", uid: id, resourceVersion: String(version) },

@@ -5,12 +5,12 @@
 import type { FakeCluster } from "@kuberun/testkit"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Ref, Scope, SubscriptionRef } from "effect"
 import { Cluster, ClusterError, type Config, type Identity, type Pod, type PodRef, Unreachable } from "kuberun"
-import { holderKey, holdersOf } from "../src/Holders.ts"
-import type { PodSource } from "../src/PodSource.ts"
-import type { PodStartError } from "../src/PodStartError.ts"
-import * as Replica from "../src/Replica.ts"
-import type { RunningPod } from "../src/RunningPod.ts"
-import * as UserPods from "../src/UserPods.ts"
+import { holderKey, holdersOf } from "../src/modes/Holders.ts"
+import * as Replica from "../src/modes/Replica.ts"
+import * as UserPods from "../src/modes/UserPods.ts"
+import type { PodSource } from "../src/pod/PodSource.ts"
+import type { PodStartError } from "../src/pod/PodStartError.ts"
+import type { RunningPod } from "../src/pod/RunningPod.ts"
 
 export type Fake = Effect.Success<ReturnType<typeof FakeCluster.make>>
 

@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Clock, Duration, Effect, Fiber, Result, Schema, SubscriptionRef } from "effect"
 import { Cluster, type ContainerStatus, decodeConfig, type Pod, type PodStatus } from "kuberun"
-import type { PodEnded } from "../src/PodStartError.ts"
-import { podManifest } from "../src/PodTemplate.ts"
-import { faultPatience, follow, newsPatience } from "../src/RunningPod.ts"
-import { podSentence } from "../src/Sentences.ts"
+import type { PodEnded } from "../src/pod/PodStartError.ts"
+import { faultPatience, follow, newsPatience } from "../src/pod/RunningPod.ts"
+import { podSentence } from "../src/session/Sentences.ts"
+import { podManifest } from "../src/template/PodTemplate.ts"
 
 const identity = {
   connectionId: "c",

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { labelValue, longestLabel } from "../src/SafeText.ts"
+import { labelValue, longestLabel } from "../src/template/SafeText.ts"
 import { isValidLabel, nastyText } from "./TemplateDriver.ts"
 
 const text = Schema.Array(Schema.Union([

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ClusterError, type ClusterErrorReason, Unauthorized } from "kuberun"
-import * as Reasons from "../src/Cluster.ts"
 import {
   ContainerRestarted,
   NotReadyInTime,
@@ -10,8 +9,9 @@ import {
   PodFailed,
   PodStartError,
   Refused
-} from "../src/PodStartError.ts"
-import { execSentence, notStartedSentence, podSentence } from "../src/Sentences.ts"
+} from "../src/pod/PodStartError.ts"
+import * as Reasons from "../src/ports/Cluster.ts"
+import { execSentence, notStartedSentence, podSentence } from "../src/session/Sentences.ts"
 
 const text = Schema.Array(Schema.Union([
   Schema.String,

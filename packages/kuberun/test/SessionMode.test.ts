@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { type Cause, Effect, Fiber, Queue, Ref, Schema, Sink, Stream } from "effect"
 import { decodeConfig, type ExecProcess, Kuberun, type Output, type Pod } from "kuberun"
-import { afterMarker } from "../src/SessionMode.ts"
+import { afterMarker } from "../src/modes/SessionMode.ts"
 
 const marker = "\u001b]kuberun;go\u0007"
 const encoder = new TextEncoder()

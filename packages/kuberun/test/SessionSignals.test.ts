@@ -3,7 +3,7 @@ import { Time } from "@kuberun/testkit"
 import { Deferred, Effect, Fiber, Ref, Schema, Sink, Stream } from "effect"
 import type { ExecProcess, ExecRequest } from "kuberun"
 import { constants } from "node:os"
-import { exitStatus, isSignal } from "../src/Signals.ts"
+import { exitStatus, isSignal } from "../src/session/Signals.ts"
 import { connect, settled, statuses, stdout, terminal } from "./SessionDriver.ts"
 
 /** A program that ends with this code as soon as it may. */

@@ -11,7 +11,7 @@ import {
   type PodManifest,
   ServerFault
 } from "kuberun"
-import { holdersOf, holderValue, releaseKey } from "../src/Holders.ts"
+import { holdersOf, holderValue, releaseKey } from "../src/modes/Holders.ts"
 import { make } from "./Replicas.ts"
 
 const worldOf = Effect.fn(function*(pod: Readonly<Record<string, unknown>> = {}) {

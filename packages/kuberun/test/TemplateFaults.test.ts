@@ -6,8 +6,8 @@ import {
   perUserParts,
   placeholderFaults,
   type TemplateFault
-} from "../src/TemplateFaults.ts"
-import type { ConfigPath } from "../src/TemplatePlaces.ts"
+} from "../src/template/TemplateFaults.ts"
+import type { ConfigPath } from "../src/template/TemplatePlaces.ts"
 
 /** A configuration's pod, with its containers' further fields. */
 const pod = (changes: Partial<PodConfig>): PodConfig => ({ ...defaultConfig.pod, ...changes })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { spawnSync } from "node:child_process"
-import { sttySettings } from "../src/TerminalModes.ts"
+import { sttySettings } from "../src/session/TerminalModes.ts"
 
 const one = (opcode: number, value: number): string => sttySettings(new Map([[opcode, value]])).all
 

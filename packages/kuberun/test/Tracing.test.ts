@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Fiber, Option, Tracer } from "effect"
 import { defaultConfig, Kuberun } from "kuberun"
-import { apply } from "../src/Policy.ts"
+import { apply } from "../src/policy/Policy.ts"
 import { trace } from "../src/Tracing.ts"
 import { exec } from "./PolicyDriver.ts"
 

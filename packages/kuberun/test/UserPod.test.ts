@@ -1,8 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { defaultConfig, type Pod } from "kuberun"
-import { holderKey, holdersOf, holderValue, holdPatch, isHeldBy, releaseOf, releasePatch } from "../src/Holders.ts"
-import { nextStep, userPodLabels } from "../src/UserPod.ts"
+import {
+  holderKey,
+  holdersOf,
+  holderValue,
+  holdPatch,
+  isHeldBy,
+  releaseOf,
+  releasePatch
+} from "../src/modes/Holders.ts"
+import { nextStep, userPodLabels } from "../src/modes/UserPod.ts"
 
 const pod = (annotations: Readonly<Record<string, string>>, rest: Partial<Pod> = {}): Pod => ({
   metadata: {

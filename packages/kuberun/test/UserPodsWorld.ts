@@ -5,7 +5,7 @@ import { assert } from "@effect/vitest"
 import { FakeCluster } from "@kuberun/testkit"
 import { Effect, Exit, Ref } from "effect"
 import { type Config, decodeConfig, type Pod } from "kuberun"
-import { holdersOf } from "../src/Holders.ts"
+import { holdersOf } from "../src/modes/Holders.ts"
 import { type Connection, make } from "./Replicas.ts"
 
 const configOf = (pod: Readonly<Record<string, unknown>> = {}): Effect.Effect<Config> =>

@@ -1,0 +1,72 @@
+/**
+ * What a replica makes of the users' pods that it has listed. Pure.
+ */
+import { Duration } from "effect"
+import type { Config } from "../config/Config.ts"
+import type { Pod } from "../ports/Pod.ts"
+import { type Holder, holdersOf } from "./Holders.ts"
+import { lives, type ReplicaView } from "./ReplicaView.ts"
+
+/** What a sweep knows beside the pods. */
+export interface SweepFacts {
+  readonly replica: string
+  /** The keys of all holds of this replica, read after the pods were. */
+  readonly open: ReadonlySet<string>
+  readonly view: ReplicaView
+  /** When the Leases were asked for (milliseconds); `undefined` where they cannot be read, and nobody counts as dead. */
+  readonly asked: number | undefined
+}
+
+/**
+ * Whether the hold still counts. This replica knows of its own; of others it does not know without their Lease, and
+ * where they have none, what they hold stays held.
+ */
+const counts = ({ asked, open, replica, view }: SweepFacts, holder: Holder): boolean =>
+  holder.replica === replica
+    ? open.has(holder.key)
+    : !holder.leased || asked === undefined || lives(view, holder.replica, asked)
+
+/** The pod's holders whose replica has died, or has lost track of them. */
+export const deadHolders = (pod: Pod, facts: SweepFacts): ReadonlyArray<string> =>
+  holdersOf(pod).filter((holder) => !counts(facts, holder)).map(({ key }) => key)
+
+/** The replicas, other than this one, on whose life it depends whether these pods are held. */
+export const otherReplicas = (pods: ReadonlyArray<Pod>, replica: string): ReadonlySet<string> =>
+  new Set(
+    pods.flatMap((pod) => holdersOf(pod)).filter((holder) => holder.leased && holder.replica !== replica).map((
+      holder
+    ) => holder.replica)
+  )
+
+/** When each pod was first seen by this replica (milliseconds, its own clock), by identity. */
+export type FirstSeen = ReadonlyMap<string, number>
+
+/** The same after these, and no others, were seen at `now`. */
+export const withSeen = (before: FirstSeen, pods: ReadonlyArray<Pod>, now: number): FirstSeen =>
+  new Map(pods.map(({ metadata }) => {
+    const uid = metadata.uid ?? ""
+    return [uid, before.get(uid) ?? now]
+  }))
+
+/** Times of creation are in whole seconds. */
+const timestampGrain = 1000
+
+/**
+ * When the pod's lifetime is over, by our clock; `undefined` where it has no end. No two clocks are compared: the pod's
+ * creation is placed on ours by the creation of something that we have seen being made (`clockLead`), or else counts
+ * from when we first saw the pod. So it is never over too early, and later by no more than the service's last start.
+ */
+export const expiryOf = (
+  config: Config,
+  pod: Pod,
+  firstSeen: FirstSeen,
+  clockLead: number | undefined
+): number | undefined => {
+  const seen = firstSeen.get(pod.metadata.uid ?? "")
+  if (config.pod.maxLifetime === undefined || seen === undefined) return undefined
+  const created = Date.parse(pod.metadata.creationTimestamp ?? "")
+  const since = Number.isNaN(created) || clockLead === undefined
+    ? seen
+    : Math.min(seen, created + clockLead + timestampGrain)
+  return since + Duration.toMillis(config.pod.maxLifetime)
+}
