@@ -3,6 +3,7 @@
  * at once, with the file's name, and with line and column where the text itself is wrong. Nothing of the text is
  * quoted: it may hold secrets.
  */
+import type { KubernetesOptions } from "@kuberun/kubernetes"
 import { Effect, FileSystem, Result } from "effect"
 import { Config, decodeConfig, isContainerSsh } from "kuberun"
 import { LineCounter, parseDocument } from "yaml"
@@ -69,11 +70,30 @@ const withDefaults = (raw: RawConfig, podDefaults: RawConfig): RawConfig =>
 const ofContainerSsh = ({ podSpec, ...others }: RawConfig): RawConfig =>
   podSpec === undefined ? others : { ...others, spec: podSpec }
 
-/** Whether the file says how to reach a cluster. */
-export const namesConnection = (raw: RawConfig): boolean => {
+/** The keys under `connection` that the file names, in either shape. */
+const connectionKeys = (raw: RawConfig): ReadonlyArray<string> | undefined => {
   const of = isContainerSsh(raw) ? raw["kubernetes"] : raw
-  return isMap(of) && "connection" in of
+  if (!isMap(of) || !("connection" in of)) return undefined
+  return isMap(of["connection"]) ? Object.keys(of["connection"]) : []
 }
+
+/** Whether the file says how to reach a cluster. */
+export const namesConnection = (raw: RawConfig): boolean => connectionKeys(raw) !== undefined
+
+/** The keys under `connection` that say how to call a cluster, whichever it is. */
+const callKeys = ["qps", "burst", "timeout"]
+
+/** Whether the file says more of a cluster than how to call it. */
+export const namesOtherCluster = (raw: RawConfig): boolean =>
+  connectionKeys(raw)?.some((key) => !callKeys.includes(key)) === true
+
+/** How to call a cluster that the file does not name: as it says, and without a limit where it says nothing. */
+export const calls = (raw: RawConfig, { connection }: Config): KubernetesOptions => ({
+  callTimeout: connection.timeout,
+  limit: connectionKeys(raw)?.some((key) => key === "qps" || key === "burst") === true
+    ? { qps: connection.qps, burst: connection.burst }
+    : undefined
+})
 
 /**
  * Decodes what a file said, on top of defaults for the keys of `pod` that it leaves out. `file` is for the message;

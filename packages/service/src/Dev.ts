@@ -67,10 +67,10 @@ const warnOfStaleHostKey = Effect.fn("Dev.warnOfStaleHostKey")(function*(
 
 /** What was asked for and has no effect, or more than one may think. */
 export const warnings = (options: DevOptions, raw: ConfigFile.RawConfig): ReadonlyArray<string> => [
-  ...ConfigFile.namesConnection(raw)
+  ...ConfigFile.namesOtherCluster(raw)
     ? [
-      `the key connection of ${options.config} is not used: kuberun dev has a cluster of its own, ` +
-      "or takes that of --kubeconfig; kuberun serve uses the key"
+      `the key connection of ${options.config} is not used, but for qps, burst and timeout: kuberun dev has a cluster ` +
+      "of its own, or takes that of --kubeconfig; kuberun serve uses the key"
     ]
     : [],
   ...usesOtherCluster(options) && options.kubeconfigOut !== undefined
@@ -122,7 +122,16 @@ export const run = Effect.fn("Dev.run")(function*(options: DevOptions, status: S
       Effect.andThen(Console.log(kubectlLine(target)))
     )
   return yield* Service.run(
-    { listen: options.listen, hostKeys, credentials, config, cluster: source, advice, announce },
+    {
+      listen: options.listen,
+      hostKeys,
+      credentials,
+      config,
+      cluster: source,
+      calls: ConfigFile.calls(raw, config),
+      advice,
+      announce
+    },
     status
   )
 }, Effect.scoped)

@@ -59,6 +59,7 @@ export const run = Effect.fn("Serve.run")(function*(options: ServeOptions, statu
     credentials,
     config,
     cluster: clusterSource(options, raw, config),
+    calls: ConfigFile.calls(raw, config),
     advice: deletionAdvice({ kubeconfig, context, namespace: config.pod.namespace }),
     announce: () => Effect.void
   }, status)

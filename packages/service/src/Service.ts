@@ -1,7 +1,7 @@
 /**
  * The service put together: an SSH server whose connections get pods of a cluster.
  */
-import { type ClusterSource, layer as kubernetesLayer } from "@kuberun/kubernetes"
+import { type ClusterSource, type KubernetesOptions, layer as kubernetesLayer } from "@kuberun/kubernetes"
 import * as Ssh from "@kuberun/ssh"
 import { Effect, Layer, type Redacted, Ref } from "effect"
 import { type ClusterError, type Config, Kuberun, type SshConnection } from "kuberun"
@@ -17,6 +17,8 @@ export interface ServiceSettings {
   readonly credentials: Authentication.Credentials
   readonly config: Config
   readonly cluster: ClusterSource
+  /** What the configuration says of calls to a cluster that it does not name itself. */
+  readonly calls: KubernetesOptions
   /** What a person can do about pods that were left. */
   readonly advice: string
   /** Runs once connections are welcome, with the address that is really listened on. */
@@ -67,7 +69,7 @@ export const run = (
     yield* logCiphers
     const services = yield* Layer.build(
       Kuberun.layer(settings.config).pipe(
-        Layer.provide(kubernetesLayer(settings.cluster)),
+        Layer.provide(kubernetesLayer(settings.cluster, settings.calls)),
         Layer.merge(Authentication.layer(settings.credentials))
       )
     ).pipe(Effect.mapError(clusterTrouble))

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
 import { defaultConfig } from "kuberun"
+import { calls, decode, type RawConfig } from "../src/ConfigFile.ts"
 import { type DevOptions, usesOtherCluster, warnings } from "../src/Dev.ts"
 import { clusterSource } from "../src/Serve.ts"
 
@@ -49,6 +51,8 @@ describe("what kuberun dev warns of", () => {
 
   it("a connection in the configuration, which is not used", () => {
     assert.match(warnings(options, connection).join(), /connection of \/w\/kuberun\.yaml is not used/)
+    // How often and how patiently to call is said of any cluster.
+    assert.deepStrictEqual(warnings(options, { connection: { qps: 50, burst: 100, timeout: "5s" } }), [])
   })
 
   it("a place for a kubeconfig that nobody writes", () => {
@@ -61,4 +65,24 @@ describe("what kuberun dev warns of", () => {
     assert.match(warnings({ ...options, listen }, {}).join(), /other machines can connect/)
     assert.deepStrictEqual(warnings({ ...options, listen, context: "real" }, {}), [])
   })
+})
+
+describe("calls to a cluster that the file does not name", () => {
+  it.effect("have the limits that the file says, and none where it says nothing", () =>
+    Effect.gen(function*() {
+      const callsOf = (raw: RawConfig) =>
+        Effect.map(decode(undefined, raw), (config) => {
+          const { callTimeout, limit } = calls(raw, config)
+          return { callTimeout: callTimeout === undefined ? undefined : Duration.toMillis(callTimeout), limit }
+        })
+      assert.deepStrictEqual(yield* callsOf({}), { callTimeout: undefined, limit: undefined })
+      assert.deepStrictEqual(yield* callsOf({ connection: { qps: 50, timeout: "5s" } }), {
+        callTimeout: 5000,
+        limit: { qps: 50, burst: 10 }
+      })
+      assert.deepStrictEqual(yield* callsOf({ kubernetes: { connection: { burst: 3 } } }), {
+        callTimeout: 15_000,
+        limit: { qps: 5, burst: 3 }
+      })
+    }))
 })
