@@ -79,7 +79,7 @@ describe("a persistent pod", () => {
       yield* Time.pass("1 second")
       assert.strictEqual(
         yield* refusal(fiber),
-        "Your pod could not be started: the cluster answered: there is no pod called desk-alice in namespace default; " +
+        "Your pod could not be started: there is no pod called desk-alice in namespace default; " +
           "the administrator has to create it, or to set pod.createMissingPods."
       )
       assert.deepStrictEqual(yield* world.manifests, [])

@@ -6,9 +6,9 @@ import { Effect, Schedule, type Scope, SubscriptionRef } from "effect"
 import { type Config, consoleContainer, startTimeout } from "../config/Config.ts"
 import { podReadiness } from "../pod/PodReadiness.ts"
 import type { PodRequest, PodSource } from "../pod/PodSource.ts"
-import { PodFailed, PodStartError, Refused } from "../pod/PodStartError.ts"
+import { PodFailed, PodStartError, Refused, Unusable } from "../pod/PodStartError.ts"
 import { follow, type RunningPod, withinStartTime } from "../pod/RunningPod.ts"
-import { Cluster, ClusterError, isTransient, NotFound } from "../ports/Cluster.ts"
+import { Cluster, isTransient } from "../ports/Cluster.ts"
 import type { Pod, PodManifest, PodRef } from "../ports/Pod.ts"
 import { clusterSentence } from "../session/Sentences.ts"
 import { persistentPodName } from "../template/PodName.ts"
@@ -27,12 +27,7 @@ const lookAgain = Schedule.min([Schedule.exponential("100 millis", 1.5), Schedul
 )
 
 const refused = (ref: PodRef, detail: string): PodStartError =>
-  new PodStartError({
-    pod: ref.name,
-    reason: new Refused({
-      error: new ClusterError({ operation: `use pod ${ref.name}`, reason: new NotFound({ detail }) })
-    })
-  })
+  new PodStartError({ pod: ref.name, reason: new Unusable({ detail }) })
 
 const missing = (ref: PodRef): PodStartError =>
   refused(

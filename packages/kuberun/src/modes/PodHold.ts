@@ -5,8 +5,8 @@
  * have taken hold all the same. A pod that is made is made with the hold in it, so that it is never without one.
  */
 import { Effect, Ref, Schedule, type Scope, Semaphore, SubscriptionRef } from "effect"
-import { PodStartError, Refused } from "../pod/PodStartError.ts"
-import { AlreadyExists, Cluster, ClusterError, isTransient } from "../ports/Cluster.ts"
+import { PodStartError, Refused, Unusable } from "../pod/PodStartError.ts"
+import { Cluster, isTransient } from "../ports/Cluster.ts"
 import type { ClaimManifest } from "../ports/ClusterObjects.ts"
 import type { Pod, PodManifest } from "../ports/Pod.ts"
 import { clusterSentence } from "../session/Sentences.ts"
@@ -34,13 +34,8 @@ const lookBackoff = Schedule.min([Schedule.exponential(conflictPause, 1.5), Sche
 const nameTaken = (name: string) =>
   new PodStartError({
     pod: name,
-    reason: new Refused({
-      error: new ClusterError({
-        operation: `use pod ${name}`,
-        reason: new AlreadyExists({
-          detail: `there is a pod called ${name} that is not this user's; tell the administrator, who can delete it`
-        })
-      })
+    reason: new Unusable({
+      detail: `there is a pod called ${name} that is not this user's; tell the administrator, who can delete it`
     })
   })
 

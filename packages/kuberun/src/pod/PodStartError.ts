@@ -7,6 +7,9 @@ import { ClusterError } from "../ports/Cluster.ts"
 /** The API server did not take the pod, or could not be asked. */
 export class Refused extends Schema.TaggedClass<Refused>()("Refused", { error: ClusterError }) {}
 
+/** A pod of this name is there that is not to be used, or none where there should be one: `detail` is ours. */
+export class Unusable extends Schema.TaggedClass<Unusable>()("Unusable", { detail: Schema.String }) {}
+
 /** Kubernetes took the pod, but it does not run: `reason` and `detail` are the kubelet's or the scheduler's. */
 export class PodFailed extends Schema.TaggedClass<PodFailed>()("PodFailed", {
   reason: Schema.String,
@@ -41,7 +44,7 @@ export class NotReadyInTime extends Schema.TaggedClass<NotReadyInTime>()("NotRea
 /** The pod could not be started. */
 export class PodStartError extends Schema.TaggedError<PodStartError>()("PodStartError", {
   pod: Schema.String,
-  reason: Schema.Union([Refused, PodFailed, PodDeleted, NotReadyInTime])
+  reason: Schema.Union([Refused, Unusable, PodFailed, PodDeleted, NotReadyInTime])
 }) {
   override get message(): string {
     return `pod ${this.pod} did not start: ${describe(this.reason)}`
@@ -62,6 +65,8 @@ const describe = (reason: PodStartError["reason"] | PodEnded["reason"]): string 
   switch (reason._tag) {
     case "Refused":
       return reason.error.message
+    case "Unusable":
+      return reason.detail
     case "PodFailed":
       return `${reason.reason}: ${reason.detail}`
     case "PodDeleted":

@@ -115,6 +115,8 @@ export const podSentence = (error: PodStartError | PodEnded): string => {
   switch (error.reason._tag) {
     case "Refused":
       return `Your pod could not be started: ${clause(clusterSentence(error.reason.error))}.`
+    case "Unusable":
+      return `Your pod could not be started: ${clause(error.reason.detail)}.`
     case "PodFailed":
       return `Your pod could not be started: ${clause(failureSentence(error.reason))}.`
     case "PodDeleted":
