@@ -4,7 +4,16 @@ import { Command, Flag } from "effect/cli"
 import { fileURLToPath } from "node:url"
 import { measureFresh } from "./FreshCluster.ts"
 import { measureBurst } from "./PodBurst.ts"
-import { asText, machine, type MiniclusterReport, type Size, writeReport } from "./Report.ts"
+import { measurePrompt } from "./Prompt.ts"
+import {
+  asText,
+  machine,
+  type MiniclusterReport,
+  promptAsText,
+  type PromptReport,
+  type Size,
+  writeReport
+} from "./Report.ts"
 
 const results = fileURLToPath(new URL("../results", import.meta.url))
 
@@ -53,13 +62,36 @@ const minicluster = Command.make(
       sizes: measured.map(({ size }) => size)
     }
     yield* Console.log(asText(report))
-    yield* writeReport(out, "minicluster", report)
+    yield* writeReport(out, "minicluster", asText(report), report)
   })
 ).pipe(
   Command.withDescription("The embedded cluster: many pods at once with many watchers, and how long a fresh one takes")
 )
 
+const prompt = Command.make(
+  "prompt",
+  {
+    logins: positive("logins", "How many logins of each kind (default 20)").pipe(Flag.withDefault(20)),
+    image: Flag.String("image").pipe(
+      Flag.withDescription(
+        "The image of the pods (default kuberun.test/slow-1500ms, which takes so long to be pulled)"
+      ),
+      Flag.withDefault("kuberun.test/slow-1500ms")
+    ),
+    out
+  },
+  Effect.fn(function*({ image, logins, out }) {
+    const options = { image, logins }
+    const cases = yield* measurePrompt(options)
+    const report: PromptReport = { date: new Date().toISOString(), machine: machine(), options, cases }
+    yield* Console.log(promptAsText(report))
+    yield* writeReport(out, "prompt", promptAsText(report), report)
+  })
+).pipe(
+  Command.withDescription("How long a user waits for a program: with a new pod, one of the pool, and the user's own")
+)
+
 export const bench = Command.make("bench").pipe(
   Command.withDescription("Measures of this project's parts, on this machine"),
-  Command.withSubcommands([minicluster])
+  Command.withSubcommands([minicluster, prompt])
 )

@@ -3,6 +3,7 @@ import { Effect, FileSystem, Path } from "effect"
 import { availableParallelism, cpus, release, totalmem, type } from "node:os"
 import { type Fresh } from "./FreshCluster.ts"
 import { type Burst, changes } from "./PodBurst.ts"
+import type { PromptCase, PromptOptions } from "./Prompt.ts"
 
 /** On what it was measured: figures of two machines do not compare. */
 export interface Machine {
@@ -119,6 +120,32 @@ const table = (lines: ReadonlyArray<ReadonlyArray<string>>): string => {
 const quantile = (ascending: ReadonlyArray<number>, share: number): number =>
   ascending[Math.min(ascending.length - 1, Math.floor(ascending.length * share))] ?? Number.NaN
 
+const quantiles = (values: ReadonlyArray<number>) =>
+  [0, 0.5, 0.95].map((share) => `${quantile(values, share).toFixed(0)} ms`)
+
+const where = (date: string, { cores, memoryGiB, node, processor, system }: Machine): string =>
+  `${date.slice(0, 10)}: ${cores} cores of ${processor}, ${memoryGiB} GiB, ${system}, Node ${node}.`
+
+export interface PromptReport {
+  readonly date: string
+  readonly machine: Machine
+  readonly options: PromptOptions
+  readonly cases: ReadonlyArray<PromptCase>
+}
+
+/** Markdown. */
+export const promptAsText = ({ cases, date, machine, options }: PromptReport): string =>
+  [
+    "# Until the program's first byte",
+    where(date, machine),
+    `From the start of \`ssh\`, with a key exchange and a login, in the embedded cluster with image \`${options.image}\`; ` +
+    `client, service and cluster on the same machine. ${options.logins} logins one after another, then all at once.`,
+    table([
+      ["", "least", "median", "95 %", "at once: least", "median", "95 %"],
+      ...cases.map(({ alone, atOnce, name }) => [name, ...quantiles(alone), ...quantiles(atOnce)])
+    ])
+  ].join("\n\n")
+
 /** Markdown. Growth is the largest size's figure by that of the size which is nearest to a fifth of it. */
 export const asText = ({ date, fresh, machine, notes, sizes }: MiniclusterReport): string => {
   const ordered = sizes.toSorted((left, right) => left.watched.pods - right.watched.pods)
@@ -132,13 +159,11 @@ export const asText = ({ date, fresh, machine, notes, sizes }: MiniclusterReport
   const named = (what: string, values: ReadonlyArray<number>) => [
     what,
     String(values.length),
-    ...[0, 0.5, 0.95].map((share) => `${quantile(values, share).toFixed(0)} ms`)
+    ...quantiles(values)
   ]
   return [
     "# Minicluster",
-    `${
-      date.slice(0, 10)
-    }: ${machine.cores} cores of ${machine.processor}, ${machine.memoryGiB} GiB, ${machine.system}, Node ${machine.node}.`,
+    where(date, machine),
     ...notes,
     `## Pods at once, ${largest?.watched.watchers ?? 0} watchers`,
     table([
@@ -164,10 +189,10 @@ export const asText = ({ date, fresh, machine, notes, sizes }: MiniclusterReport
 }
 
 /** Writes both into a folder, which is made if need be. */
-export const writeReport = Effect.fnUntraced(function*(folder: string, name: string, report: MiniclusterReport) {
+export const writeReport = Effect.fnUntraced(function*(folder: string, name: string, text: string, report: unknown) {
   const files = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   yield* files.makeDirectory(folder, { recursive: true })
-  yield* files.writeFileString(path.join(folder, `${name}.md`), `${asText(report)}\n`)
+  yield* files.writeFileString(path.join(folder, `${name}.md`), `${text}\n`)
   yield* files.writeFileString(path.join(folder, `${name}.json`), `${JSON.stringify(report, undefined, 2)}\n`)
 })
