@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Time } from "@kuberun/testkit"
-import { Effect, Ref } from "effect"
+import { Effect, Ref, Semaphore } from "effect"
 import { ClusterError, Conflict, type Pod } from "kuberun"
 import { holderKeys, podOf, refusalOf, worldOf } from "./UserPodsWorld.ts"
 
@@ -21,6 +21,41 @@ describe("a user's pod", () => {
       yield* Effect.forEach(connections, podOf)
       assert.lengthOf(holderKeys((yield* fake.world.pods)[0]), 6)
       assert.deepStrictEqual(faults, [])
+    }))
+
+  it.effect("is held by all who come at once, though few calls may be made", () =>
+    Effect.gen(function*() {
+      const { start } = yield* worldOf()
+      const line = yield* Semaphore.make(1)
+      const limited = <A, E>(call: Effect.Effect<A, E>) =>
+        Effect.andThen(line.withPermits(1)(Effect.sleep("200 millis")), call)
+      const one = yield* start(({ createPod, patchPod, readPod }) => ({
+        createPod: (manifest) => limited(createPod(manifest)),
+        readPod: (ref) => limited(readPod(ref)),
+        patchPod: (ref, patch, state) => limited(patchPod(ref, patch, state))
+      }))
+      const connections = yield* Effect.forEach(
+        Array.from({ length: 20 }),
+        () => one.connect("alice"),
+        { concurrency: "unbounded" }
+      )
+      yield* Time.pass("30 seconds")
+      yield* Effect.forEach(connections, podOf)
+    }))
+
+  it.effect("is held although another connection's call is never answered", () =>
+    Effect.gen(function*() {
+      const { fake, start } = yield* worldOf()
+      const unanswered = yield* Ref.make(true)
+      const one = yield* start(({ readPod }) => ({
+        readPod: (ref) =>
+          Effect.flatMap(Ref.getAndSet(unanswered, false), (first) => first ? Effect.never : readPod(ref))
+      }))
+      yield* one.connect("alice")
+      const second = yield* one.connect("alice")
+      yield* Time.pass("15 seconds")
+      yield* podOf(second)
+      assert.lengthOf(holderKeys((yield* fake.world.pods)[0]), 1)
     }))
 
   it.effect("is not taken from another user, installation or mode that has the name, and that is said", () =>

@@ -79,9 +79,11 @@ export const take = Effect.fn("PodHold.take")(function*(
       const held = { ...manifest, metadata: { ...manifest.metadata, annotations: { ...annotations, [key]: value } } }
       return yield* send(sent, cluster.createPod(held)).pipe(
         Effect.tap(() => Effect.logInfo("pod created")),
-        // Somebody was faster; or a quota was written to by another creation at the same moment.
+        // Somebody was faster.
+        Effect.catchIf(({ reason }) => reason._tag === "AlreadyExists", () => Effect.succeed(undefined)),
+        // A quota was written to by another creation at the same moment.
         Effect.catchIf(
-          ({ reason }) => reason._tag === "AlreadyExists" || reason._tag === "Conflict",
+          ({ reason }) => reason._tag === "Conflict",
           (error) => Effect.as(SubscriptionRef.set(activity, clusterSentence(error)), undefined)
         )
       )
@@ -103,7 +105,8 @@ export const take = Effect.fn("PodHold.take")(function*(
       case "Refuse":
         return yield* nameTaken(name)
     }
-  }).pipe(Effect.retry({
+  })
+  const tried = holds.inTurn(name, step).pipe(Effect.retry({
     schedule: faultBackoff,
     while: (error) =>
       error._tag === "ClusterError" && isTransient(error)
@@ -112,7 +115,7 @@ export const take = Effect.fn("PodHold.take")(function*(
         : Effect.succeed(false)
   }))
 
-  const pod = yield* step.pipe(
+  const pod = yield* tried.pipe(
     Effect.repeat({ schedule: lookBackoff, until: (held) => held !== undefined }),
     Effect.flatMap((held) => held === undefined ? Effect.never : Effect.succeed(held)),
     Effect.catchTag(
