@@ -8,7 +8,7 @@ import { eventually, type Service, start } from "./support/Service.ts"
 
 /** Names of pods in the service's cluster, whoever made them. */
 const podNames = ({ run }: Service) =>
-  Effect.map(run("kubectl get pods -o name"), ({ out }) => out.split("\n").filter((line) => line !== "").sort())
+  Effect.map(run("kubectl get pods -o name"), ({ out }) => out.split("\n").filter((line) => line !== "").toSorted())
 
 /** A second replica of the service over the cluster of the first. */
 const replicaOf = ({ kubeconfig }: Service, pod: Readonly<Record<string, unknown>>) => start({ kubeconfig, pod })

@@ -73,7 +73,7 @@ describe("mode session", () => {
           Buffer.from(marker),
           after
         ])
-        const places = [...new Set([0, ...cuts.filter((cut) => cut < bytes.length), bytes.length])].sort((a, b) =>
+        const places = [...new Set([0, ...cuts.filter((cut) => cut < bytes.length), bytes.length])].toSorted((a, b) =>
           a - b
         )
         const pieces = places.slice(1).map((place, index): Output => ({

@@ -81,11 +81,11 @@ const connectionKeys = (raw: RawConfig): ReadonlyArray<string> | undefined => {
 export const namesConnection = (raw: RawConfig): boolean => connectionKeys(raw) !== undefined
 
 /** The keys under `connection` that say how to call a cluster, whichever it is. */
-const callKeys = ["qps", "burst", "timeout"]
+const callKeys: ReadonlySet<string> = new Set(["qps", "burst", "timeout"])
 
 /** Whether the file says more of a cluster than how to call it. */
 export const namesOtherCluster = (raw: RawConfig): boolean =>
-  connectionKeys(raw)?.some((key) => !callKeys.includes(key)) === true
+  connectionKeys(raw)?.some((key) => !callKeys.has(key)) === true
 
 /** How to call a cluster that the file does not name: as it says, and without a limit where it says nothing. */
 export const calls = (raw: RawConfig, { connection }: Config): KubernetesOptions => ({

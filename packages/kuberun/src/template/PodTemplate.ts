@@ -20,7 +20,6 @@ import { userClaimName } from "./PodName.ts"
 import { labelValue, longestName } from "./SafeText.ts"
 import { claimVolume, type Fields, mapPlaces } from "./TemplatePlaces.ts"
 
-export { fingerprint } from "./Fingerprint.ts"
 export { labelValue } from "./SafeText.ts"
 
 /** The values of a pod that is nobody's yet: nothing is put into it (`perUserParts`). */
