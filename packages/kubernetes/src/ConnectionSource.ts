@@ -5,7 +5,7 @@ import type { Cluster, User } from "@kubernetes/client-node"
 import { Redacted, Result } from "effect"
 import type { ConnectionSettings } from "./ClusterSource.ts"
 
-/** Marks a user whose bearer token is read from a file for every call; see `TokenFile.ts`. */
+/** Marks a user whose bearer token is read from a file for every call; see `Authenticators.ts`. */
 export const TOKEN_FILE = "kuberun-token-file"
 
 /** The user's authentication provider that reads the token from this file. */

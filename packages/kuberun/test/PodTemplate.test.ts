@@ -209,11 +209,10 @@ describe("a manifest from a full template", () => {
         const before = inspect(settings, { depth: null })
         const frozen = { ...settings, pod: deepFreeze(settings.pod) }
         const identity = { ...owner, username, metadata: { team, mail: team } }
-        const options = { command: ["a"], terminal: true, environment: [["A", username]] as const }
         for (
           const { metadata, spec } of [
             podManifest(frozen, identity, userPodName(frozen, username)),
-            sessionManifest(frozen, identity, "x", options),
+            sessionManifest(frozen, identity, "x", { command: ["a"], terminal: true }),
             poolManifest(frozen, "x", "default")
           ]
         ) {
@@ -260,8 +259,7 @@ describe("a pod for one channel", () => {
       const settings = yield* config(full)
       const { metadata, spec } = sessionManifest(settings, alice, "x", {
         command: ["sh", "-c", "echo $(WHO) $HOME $$"],
-        terminal: true,
-        environment: [["WHO", "$(SECRET)"], ["LANG", "C"]]
+        terminal: true
       })
       const [proxy, shell] = spec.containers
       assert.deepStrictEqual(proxy?.command, ["envoy"])
@@ -270,10 +268,9 @@ describe("a pod for one channel", () => {
       const expanded = shell?.command?.map((word) => expandReferences(word, () => "expanded"))
       assert.deepStrictEqual(expanded, ["sh", "-c", "echo $(WHO) $HOME $$"])
       assert.deepStrictEqual(shell?.env, [
+        { name: "WHO", value: "Alice" },
         { name: "KEPT", value: "$(WHO)" },
-        { name: "SECRET", valueFrom: { secretKeyRef: { name: "s", key: "k" } } },
-        { name: "WHO", value: "$$(SECRET)" },
-        { name: "LANG", value: "C" }
+        { name: "SECRET", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }
       ])
       assert.strictEqual(spec.restartPolicy, "Never")
       assert.deepInclude(metadata.annotations, { [ownerKeys.connectionId]: owner.connectionId })

@@ -54,10 +54,10 @@ const traceOf = (entry: Entry): string | undefined => {
   return cause !== undefined && LogLevel.isLessThanOrEqualTo(wanted, "Trace") ? Cause.pretty(cause) : undefined
 }
 
-/** A field's value: quoted where it would not read as one word. */
 /** A field is cut here: a user name, which anybody may send, can have tens of thousands of characters. */
 const longestField = 256
 
+/** A field's value: quoted where it would not read as one word. */
 const field = (value: unknown): string => {
   const whole = oneLine(render(value))
   const text = whole.length > longestField ? `${whole.slice(0, longestField)}…` : whole

@@ -6,6 +6,7 @@ import { type Config, consoleContainer, startTimeout, stopTimeout } from "../con
 import type { Cluster } from "../ports/Cluster.ts"
 import type { Identity } from "../ports/Identity.ts"
 import type { PodRef } from "../ports/Pod.ts"
+import { nameAlphabet } from "../template/Fingerprint.ts"
 import { podManifest } from "../template/PodTemplate.ts"
 import * as PodLifetime from "./PodLifetime.ts"
 import type { PodStartError } from "./PodStartError.ts"
@@ -28,8 +29,6 @@ export interface PodRequest {
  */
 export type PodSource = (request: PodRequest) => Effect.Effect<RunningPod, PodStartError, Cluster | Scope.Scope>
 
-/** Kubernetes' own alphabet for generated names: no vowels, so that no words appear. */
-const nameAlphabet = "bcdfghjklmnpqrstvwxz2456789"
 const nameSuffixLength = 20
 
 /** A name that no other pod has. */

@@ -56,8 +56,9 @@ interface State {
 }
 
 /**
- * Reads until the program is seen: its announcement, or its first output, or its end; or until patience is over. No more than that is read ahead of
- * whoever takes the output, and no byte is held back that cannot be part of an announcement.
+ * Reads until the program is seen: its announcement, or its first output, or its end; or until patience is over. No
+ * more than that is read ahead of whoever takes the output, and no byte is held back that cannot be part of an
+ * announcement.
  */
 export const read = Effect.fn("ProgramStart.read")(function*(
   process: ExecProcess,

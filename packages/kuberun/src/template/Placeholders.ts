@@ -169,7 +169,7 @@ const afterText = (before: Expansion, text: string): Expansion => {
 }
 
 /** A text as the value of a variable, in which Kubernetes expands nothing. No environment can hold a NUL. */
-export const variableText = (text: string): string => text.replaceAll("\0", "\ufffd").replaceAll("$", "$$$$")
+const variableText = (text: string): string => text.replaceAll("\0", "\ufffd").replaceAll("$", "$$$$")
 
 /** The value of a variable: no `$` of a value's, and no `$` before one, begins a reference to another variable. */
 export const expandVariable = (template: string, values: PlaceholderValues): string => {

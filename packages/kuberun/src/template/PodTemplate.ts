@@ -7,20 +7,11 @@ import type { ClaimManifest, MetadataPatch } from "../ports/ClusterObjects.ts"
 import type { Identity } from "../ports/Identity.ts"
 import type { Container, Pod, PodManifest, PodSpec } from "../ports/Pod.ts"
 import { installationLabels, managedBy, modeKey, ownerKeys, poolKey } from "./Labels.ts"
-import {
-  expandName,
-  expandPath,
-  expandVariable,
-  type PlaceholderValues,
-  valuesOf,
-  variableText
-} from "./Placeholders.ts"
+import { expandName, expandPath, expandVariable, type PlaceholderValues, valuesOf } from "./Placeholders.ts"
 import { commonMarks, type Marks, ownerMarks } from "./PodLabels.ts"
 import { userClaimName } from "./PodName.ts"
 import { labelValue, longestName } from "./SafeText.ts"
 import { claimVolume, type Fields, mapPlaces } from "./TemplatePlaces.ts"
-
-export { labelValue } from "./SafeText.ts"
 
 /** The values of a pod that is nobody's yet: nothing is put into it (`perUserParts`). */
 const nobody: PlaceholderValues = () => ""
@@ -105,8 +96,6 @@ export interface SessionProgramOptions {
   readonly command: ReadonlyArray<string>
   /** With a terminal: standard output and error are one then. */
   readonly terminal: boolean
-  /** Variables beside those of the container, or in their place. */
-  readonly environment?: ReadonlyArray<readonly [name: string, value: string]> | undefined
 }
 
 /** Kubernetes expands `$(NAME)` in commands as in variables. */
@@ -120,18 +109,11 @@ export const sessionManifest = (
   config: Config,
   identity: Identity,
   name: string,
-  { command, environment = [], terminal }: SessionProgramOptions
+  { command, terminal }: SessionProgramOptions
 ): PodManifest => {
-  const ours = new Map(environment)
   const spec = inConsole(config, expandSpec(config.pod.podSpec, valuesOf(identity)), (console) => ({
     ...without(console, "args"),
     command: command.map(verbatim),
-    ...(ours.size === 0 ? {} : {
-      env: [
-        ...listed(console.env).filter((variable) => !isVariable(variable, ours)),
-        ...Array.from(ours, ([variable, value]) => ({ name: variable, value: variableText(value) }))
-      ]
-    }),
     stdin: true,
     stdinOnce: true,
     tty: terminal
@@ -143,10 +125,6 @@ const without = (container: Container, field: string): Container => ({
   name: container.name,
   ...Object.fromEntries(Object.entries(container).filter(([key]) => key !== field))
 })
-
-const isVariable = (variable: unknown, of: ReadonlyMap<string, string>): boolean =>
-  typeof variable === "object" && variable !== null && "name" in variable && typeof variable.name === "string" &&
-  of.has(variable.name)
 
 /** What a claim from the pool says of the pod: whose it is from now on. */
 export const ownerPatch = (config: Config, identity: Identity): MetadataPatch => ownerMarks(config, identity)
