@@ -20,7 +20,10 @@ import { trace } from "./Tracing.ts"
 /** What is open now. */
 export interface KuberunStatus {
   readonly connections: number
-  /** Pods that were asked for and whose deletion is not through, whether it is still to come or has failed. */
+  /**
+   * Pods that were asked for and whose deletion is not through, whether it is still to come or has failed: of
+   * connections, and of the pool as far as this process made them.
+   */
   readonly pods: ReadonlyArray<PodRef>
 }
 
@@ -68,12 +71,15 @@ const make = Effect.fnUntraced(function*(config: KuberunConfig) {
   const handle: ConnectionHandler = (connection) =>
     Effect.acquireUseRelease(
       Ref.update(connections, (count) => count + 1),
-      () => serve(connection, config, mode, ledger),
+      () => serve(connection, config, mode.open, ledger),
       () => Ref.update(connections, (count) => count - 1)
     ).pipe(Effect.provideService(Cluster, cluster))
   return Kuberun.of({
     handle: apply(handle, trace, Metrics.observe),
-    status: Effect.all({ connections: Ref.get(connections), pods: ledger.pods })
+    status: Effect.all({
+      connections: Ref.get(connections),
+      pods: Effect.map(Effect.all([ledger.pods, mode.waiting]), (pods) => pods.flat())
+    })
   })
 })
 

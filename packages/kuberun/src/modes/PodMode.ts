@@ -8,25 +8,35 @@ import { ownPod, type PodRequest, type PodSource, randomPodName } from "../pod/P
 import * as PodPool from "../pool/PodPool.ts"
 import { hasPool } from "../pool/PoolClasses.ts"
 import type { Cluster } from "../ports/Cluster.ts"
+import type { PodRef } from "../ports/Pod.ts"
 import { type Mode, shared } from "./ConnectionPod.ts"
 import * as PersistentPod from "./PersistentPod.ts"
 import * as Replica from "./Replica.ts"
 import * as SessionMode from "./SessionMode.ts"
 import * as UserPods from "./UserPods.ts"
 
+/** A mode that is ready for connections. */
+export interface RunningMode {
+  readonly open: Mode
+  /** Pods that wait for connections and are this process's to delete when it ends. */
+  readonly waiting: Effect.Effect<ReadonlyArray<PodRef>>
+}
+
+const nothingWaits = (open: Mode): RunningMode => ({ open, waiting: Effect.succeed([]) })
+
 /** The mode of a configuration. What it keeps in the background, and in the cluster, ends with the scope. */
 export const make = Effect.fn("PodMode.make")(function*(
   config: Config
-): Effect.fn.Return<Mode, never, Cluster | Scope.Scope> {
+): Effect.fn.Return<RunningMode, never, Cluster | Scope.Scope> {
   switch (config.pod.mode) {
     case "session":
-      return SessionMode.perSession(config)
+      return nothingWaits(SessionMode.perSession(config))
     case "persistent":
-      return shared(config, PersistentPod.source(config))
+      return nothingWaits(shared(config, PersistentPod.source(config)))
     case "user":
-      return shared(config, yield* UserPods.make(config, yield* Replica.make(config)))
+      return nothingWaits(shared(config, yield* UserPods.make(config, yield* Replica.make(config))))
     case "connection":
-      return shared(config, hasPool(config.pool) ? yield* pooled(config) : ownPod(config))
+      return hasPool(config.pool) ? yield* pooled(config) : nothingWaits(shared(config, ownPod(config)))
   }
 })
 
@@ -34,7 +44,8 @@ export const make = Effect.fn("PodMode.make")(function*(
 const pooled = Effect.fnUntraced(function*(config: Config) {
   const pool = yield* PodPool.make(config, yield* randomPodName(""))
   const own = ownPod(config)
-  return Effect.fnUntraced(function*(request: PodRequest) {
+  const source: PodSource = Effect.fnUntraced(function*(request: PodRequest) {
     return (yield* Metrics.poolClaim(pool.claim(request))) ?? (yield* own(request))
-  }) satisfies PodSource
+  })
+  return { open: shared(config, source), waiting: pool.own } satisfies RunningMode
 })

@@ -11,7 +11,8 @@ import type { PodRequest } from "../pod/PodSource.ts"
 import type { PodStartError } from "../pod/PodStartError.ts"
 import { follow, type RunningPod, withinStartTime } from "../pod/RunningPod.ts"
 import type { Cluster, ClusterError } from "../ports/Cluster.ts"
-import type { Pod } from "../ports/Pod.ts"
+import type { Pod, PodRef } from "../ports/Pod.ts"
+import { replicaKey } from "../template/Labels.ts"
 import { dropped, emptyBook, poolFacts, poolSettings, withClaim, withoutPod } from "./PoolBook.ts"
 import { type Claim, claimPod } from "./PoolClaim.ts"
 import { classOf } from "./PoolClasses.ts"
@@ -33,6 +34,8 @@ export interface PodPool {
    */
   readonly claim: (request: PodRequest) => Effect.Effect<RunningPod | undefined, PodStartError, Cluster | Scope.Scope>
   readonly status: Effect.Effect<PoolStatus>
+  /** The free pods that are this replica's to delete when it ends; none after that, unless they could not be deleted. */
+  readonly own: Effect.Effect<ReadonlyArray<PodRef>>
 }
 
 /**
@@ -145,6 +148,13 @@ export const make = Effect.fn("PodPool.make")(function*(
       yield* Effect.logInfo(`pod ${claimed.pod.metadata.name} claimed from the pool`)
       return yield* Scope.provide(use(kept, request, claimed.pod), claimed.scope)
     }),
+    own: Effect.map(
+      Ref.get(kept.book),
+      ({ view }) =>
+        [...view.pods.values()].map(({ pod }) => pod.metadata).filter(({ annotations }) =>
+          annotations?.[replicaKey] === replicaId
+        ).map(({ name, namespace }) => ({ name, namespace }))
+    ),
     status: Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Effect.map(Ref.get(kept.book), (book) => {
         const { templates, waiting } = poolFacts(book, kept.settings, now)

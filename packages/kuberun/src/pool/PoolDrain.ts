@@ -7,7 +7,7 @@ import { stopTimeout } from "../config/Config.ts"
 import { Cluster } from "../ports/Cluster.ts"
 import type { Pod } from "../ports/Pod.ts"
 import { replicaKey } from "../template/Labels.ts"
-import type { Asked, PoolBook } from "./PoolBook.ts"
+import { type Asked, emptyBook, type PoolBook } from "./PoolBook.ts"
 import { deleteFree, type KeptBook } from "./PoolKeeper.ts"
 import { freePods } from "./PoolTemplate.ts"
 
@@ -82,6 +82,7 @@ export const drain = (kept: KeptBook): Effect.Effect<void, never, Cluster> => {
   return Ref.get(kept.book).pipe(
     // Who has never seen the pool has put nothing into it.
     Effect.flatMap(({ view }) => view.complete ? emptied(kept) : Effect.void),
+    Effect.andThen(Ref.set(kept.book, emptyBook)),
     Effect.timeoutOrElse({ duration: timeout, orElse: () => left }),
     Effect.catchCause((cause) => Effect.andThen(Effect.logDebug(cause), left))
   )
