@@ -105,10 +105,19 @@ export const start = Effect.fn("Service.start")(function*(options: ServiceOption
   ], { cwd: folder })
   const [, port = ""] = yield* running.stdoutMatch(/^ready: ssh .*-p (\d+) .*$/m)
   const kubeconfig = otherCluster ?? join(folder, ".kuberun/kubeconfig")
+  return service({ process: running, folder, kubeconfig, port, key: ".kuberun/client_key" })
+})
 
+/** A process that listens on `port`, as its clients see it. They log in with `key`, a file in the folder. */
+export const service = (
+  { folder, key, kubeconfig, port, process: running }: Pick<Service, "process" | "folder" | "kubeconfig"> & {
+    readonly port: string
+    readonly key: string
+  }
+): Service => {
   const always = [
     "-F /dev/null",
-    "-i .kuberun/client_key",
+    `-i ${key}`,
     "-o IdentitiesOnly=yes",
     "-o StrictHostKeyChecking=no",
     "-o UserKnownHostsFile=/dev/null",
@@ -148,5 +157,5 @@ export const start = Effect.fn("Service.start")(function*(options: ServiceOption
         left.length === 0 ? Effect.void : Effect.die(new Error(`pods were left: ${JSON.stringify(left)}`))
       )
     )
-  } satisfies Service
-})
+  }
+}
