@@ -10,7 +10,8 @@ import type { SshLimits } from "./SshLimits.ts"
 /**
  * Asks a silent client for a sign of life at each interval (OpenSSH's ClientAliveInterval), and destroys the
  * connection when none came for `clientAliveCountMax` intervals: the network died silently, or the client stands
- * still. A client from which reading is held because it overran us counts as silent.
+ * still. A client from which reading is held because it overran us counts as silent. Time in which this process stood
+ * still itself (a machine that slept, SIGSTOP) does not count: what the client said meanwhile is still to be read.
  */
 export const clientAlive = (link: Link, limits: SshLimits): Effect.Effect<void> =>
   Effect.gen(function*() {
@@ -18,15 +19,23 @@ export const clientAlive = (link: Link, limits: SshLimits): Effect.Effect<void> 
     // With one interval a client could never answer.
     const most = Math.max(2, limits.clientAliveCountMax)
     let asked = 0
+    let heardAt = link.heardAt()
+    let stoodStill = 0
+    let due = yield* Clock.currentTimeMillis
     while (true) {
-      const silent = (yield* Clock.currentTimeMillis) - link.heardAt()
+      const now = yield* Clock.currentTimeMillis
+      stoodStill = heardAt === link.heardAt() ? stoodStill + Math.max(0, now - due) : 0
+      heardAt = link.heardAt()
+      const silent = now - heardAt - stoodStill
       if (silent < interval) asked = 0
       if (silent >= interval * most) break
       if (silent >= interval * (asked + 1)) {
         asked += 1
         link.send(Messages.keepalive)
       }
-      yield* Effect.sleep(Math.max(1, interval * (asked + 1) - silent))
+      const pause = Math.max(1, interval * (asked + 1) - silent)
+      due = now + pause
+      yield* Effect.sleep(pause)
     }
     yield* Effect.logInfo(`the client gave no sign of life for ${Duration.format(Duration.millis(interval * most))}`)
     link.destroy()

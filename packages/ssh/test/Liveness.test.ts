@@ -74,6 +74,36 @@ describe("signs of life", () => {
       assert.isAtLeast(state.asked, 99)
     }))
 
+  it.effect("are given time for after this process has stood still", () =>
+    Effect.gen(function*() {
+      const { hear, isDestroyed, link, state } = yield* fakeLink
+      const clock = yield* Clock.Clock
+      let stoodStill = 0
+      const currentTimeMillisUnsafe = () => clock.currentTimeMillisUnsafe() + stoodStill
+      const jumping: Clock.Clock = {
+        sleep: (duration) => clock.sleep(duration),
+        currentTimeMillisUnsafe,
+        currentTimeMillis: Effect.sync(currentTimeMillisUnsafe),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        currentTimeNanos: clock.currentTimeNanos,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.monotonicTimeNanos
+      }
+      yield* Effect.forkChild(clientAlive(link, defaults).pipe(Effect.provideService(Clock.Clock, jumping)))
+      yield* TestClock.adjust("14 seconds")
+      stoodStill = 60_000
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(state.asked, 1)
+      yield* TestClock.adjust("14 seconds")
+      assert.isFalse(isDestroyed())
+      hear()
+      state.heardAt += stoodStill
+      yield* TestClock.adjust("44 seconds")
+      assert.isFalse(isDestroyed())
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(isDestroyed())
+    }))
+
   it.effect("are not asked for while the client sends", () =>
     Effect.gen(function*() {
       const { hear, link, state } = yield* fakeLink
