@@ -196,6 +196,23 @@ describe("a sweep", () => {
       ])
     }))
 
+  it.effect("says nothing of a hold that was taken while the pods were being listed", () =>
+    Effect.gen(function*() {
+      const { layer, logged } = warnings()
+      const world = yield* worldOf()
+      const slow = yield* world.start(({ listPods }) => ({
+        listPods: (query) => Effect.tap(listPods(query), () => Effect.sleep("8 seconds"))
+      })).pipe(Effect.provide(layer))
+      yield* slow.connect("alice")
+      for (let times = 0; times < 20; times++) {
+        const connection = yield* slow.connect("alice")
+        yield* Time.pass("7 seconds")
+        yield* connection.close
+      }
+      assert.deepStrictEqual(world.faults, [])
+      assert.deepStrictEqual(logged, [])
+    }))
+
   it.effect("takes a replica for alive that has no Lease and says so in its holds", () =>
     Effect.gen(function*() {
       const world = yield* worldOf()

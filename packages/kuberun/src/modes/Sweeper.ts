@@ -104,8 +104,10 @@ export const run = Effect.fn("Sweeper.run")(function*(
     const value = yield* holds.value
     if (state._tag !== "Held" || state.uid !== pod.metadata.uid) return pod
     if (pod.metadata.annotations?.[hold.key] === value) return pod
-    yield* Effect.logWarning("this replica's hold on the pod is not as it should be: it takes hold again")
-    return yield* cluster.patchPod(hold.ref, holdPatch(hold.key, value), stateOf(pod))
+    const held = yield* cluster.patchPod(hold.ref, holdPatch(hold.key, value), stateOf(pod))
+    // Only now: the hold may have been taken since the pods were listed, and the state they had then is not the pod's.
+    yield* Effect.logWarning("this replica's hold on the pod was not as it should be: it has taken hold again")
+    return held
   }, (held, _pod, hold) => hold.lock.withPermits(1)(held))
 
   const tend = Effect.fnUntraced(function*(listed: Pod, facts: SweepFacts, expired: boolean) {
