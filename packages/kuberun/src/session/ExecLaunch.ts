@@ -148,8 +148,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
     const ending = Effect.asVoid(Effect.raceFirst(Effect.exit(running.ended), ended))
     yield* shared ? ending : Effect.forkIn(Effect.delay(ending, endingDelay), podScope)
   })
-  // A fiber of its own: whoever closes the scope may have been interrupted, and its time limits would be over at once.
-  yield* Effect.addFinalizer(() => Effect.flatMap(Effect.forkDetach(letGo), Fiber.await))
+  yield* Effect.addFinalizer(() => letGo)
 
   const exec = (command: ReadonlyArray<string>, scope: Scope.Scope) =>
     cluster.exec({ pod: running.ref, container: running.container, command, terminal }).pipe(
