@@ -87,7 +87,7 @@ describe("a persistent pod", () => {
 
   it.effect("that is not there is made where that is allowed, once for all who come at the same time", () =>
     Effect.gen(function*() {
-      const { connect, world } = yield* worldOf({ creates: ["answerLost", "fault", "ok"], createMillis: 50 }, {
+      const { connect, world } = yield* worldOf({ creates: ["answerLost", "fault", "conflict"], createMillis: 50 }, {
         createMissingPods: true
       })
       const connections = [yield* connect("alice"), yield* connect("alice"), yield* connect("bob")]

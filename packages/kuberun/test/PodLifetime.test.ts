@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
-import { Effect, Fiber, Schema } from "effect"
-import { type Config, decodeConfig, Kuberun } from "kuberun"
+import { Effect, Fiber, Layer, Schema } from "effect"
+import { Cluster, ClusterError, type Config, decodeConfig, Kuberun, Unreachable } from "kuberun"
 
 const upTo = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
 const some = <const A extends ReadonlyArray<string>>(values: A) =>
   Schema.Array(Schema.Literals(values)).check(Schema.isMaxLength(4))
 
 const faults = {
-  creates: some(["ok", "answerLost", "late", "requestLost", "fault", "forbidden", "hangs"]),
+  creates: some(["ok", "answerLost", "late", "requestLost", "fault", "conflict", "forbidden", "hangs"]),
   deletes: some(["ok", "answerLost", "requestLost", "fault", "forbidden"]),
   watches: some(["ok", "breaks", "silent"]),
   start: Schema.Literals(["ready", "imagePull", "never"]),
@@ -35,6 +35,15 @@ const handling = (layer: FakeCluster.FakeClusterLayer, connection: FakeSsh.FakeC
       Effect.forkChild({ startImmediately: true })
     )
   })
+
+/** The cluster with another `createPod`. */
+const withCreate = (
+  layer: FakeCluster.FakeClusterLayer,
+  create: (createPod: Cluster["Service"]["createPod"]) => Cluster["Service"]["createPod"]
+): FakeCluster.FakeClusterLayer =>
+  Layer.effect(Cluster, Effect.map(Cluster, (cluster) => ({ ...cluster, createPod: create(cluster.createPod) }))).pipe(
+    Layer.provide(layer)
+  )
 
 describe("a pod's lifetime", () => {
   it.effect.prop(
@@ -104,6 +113,42 @@ describe("a pod's lifetime", () => {
       yield* Time.pass("30 seconds")
       assert.lengthOf(yield* world.manifests, 1)
       assert.isDefined(fiber.pollUnsafe(), "a connection without a pod is closed after its farewell")
+    }))
+
+  it.effect("a create is sent again where another one has written to the same quota", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, creates: ["conflict", "conflict"] })
+      const connection = yield* FakeSsh.makeConnection()
+      const client = yield* FakeSsh.makeClient()
+      const fiber = yield* handling(layer, connection)
+      yield* connection.open(client.channel)
+      yield* client.request({ _tag: "Exec", command: "true" })
+      yield* Time.pass("5 seconds")
+      assert.lengthOf(yield* world.execs, 1)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
+  it.effect("a create that fails while it is waited for counts as lost from then on, not from the client's leaving", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make(FakeCluster.calmPlan)
+      const late = withCreate(layer, (createPod) => (manifest) =>
+        Effect.sleep("4 seconds").pipe(
+          Effect.andThen(Effect.forkDetach(Effect.delay(createPod(manifest), "4 seconds"))),
+          Effect.andThen(
+            Effect.fail(
+              new ClusterError({ operation: "create pod", reason: new Unreachable({ detail: "connection reset" }) })
+            )
+          )
+        ))
+      const connection = yield* FakeSsh.makeConnection()
+      const fiber = yield* handling(late, connection)
+      yield* Time.pass("1500 millis")
+      const leaving = yield* Effect.forkChild(Fiber.interrupt(fiber))
+      yield* Time.pass("20 seconds")
+      assert.isDefined(leaving.pollUnsafe())
+      assert.lengthOf(yield* world.deletedPods, 1)
+      assert.deepStrictEqual(yield* world.livePods, [])
     }))
 
   it.effect("a watch that says nothing is made up for by polling", () =>

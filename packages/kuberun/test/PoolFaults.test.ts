@@ -187,6 +187,18 @@ describe("a warm pool over a cluster that fails", () => {
       }).pipe(Effect.provide(layer))
     }))
 
+  it.effect("a creation that met another in the same quota is soon made again", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* FakeCluster.make({ ...calmPlan, creates: ["conflict", "conflict"] })
+      const config = yield* poolConfig({ size: 1 })
+      yield* Effect.gen(function*() {
+        const { drain, pool } = yield* startReplica(config, "one")
+        yield* Time.pass("6 seconds")
+        assert.deepStrictEqual(yield* pool.status, { ready: 1, starting: 0 })
+        yield* drain
+      }).pipe(Effect.provide(layer))
+    }))
+
   it.effect("when pods become ready again the pool is filled", () =>
     Effect.gen(function*() {
       const { layer, world } = yield* FakeCluster.make({ ...calmPlan, start: "never" })

@@ -189,7 +189,7 @@ export const podStatus = Schema.Struct({
 
 /** A cluster's conduct for `FakeCluster.make`. `hangs` only ends with its caller's patience, so it is not among these. */
 export const clusterPlan: Schema.Schema<FakeClusterPlan> = Schema.Struct({
-  creates: few(Schema.Literals(["ok", "answerLost", "late", "requestLost", "fault", "forbidden"]), 4),
+  creates: few(Schema.Literals(["ok", "answerLost", "late", "requestLost", "fault", "conflict", "forbidden"]), 4),
   deletes: few(Schema.Literals(["ok", "answerLost", "requestLost", "fault", "forbidden"]), 4),
   watches: few(Schema.Literals(["ok", "breaks", "silent"]), 4),
   patches: few(Schema.Literals(["ok", "answerLost", "requestLost", "fault", "forbidden"]), 4),

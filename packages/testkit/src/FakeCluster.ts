@@ -8,6 +8,7 @@ import {
   type ClaimManifest,
   Cluster,
   type ClusterError,
+  Conflict,
   type ExecProcess,
   type ExecRequest,
   Forbidden,
@@ -26,9 +27,10 @@ import * as FakeStore from "./FakeStore.ts"
 
 /**
  * What becomes of one create: it is carried out and answered; carried out and its answer lost; lost, and carried out
- * two seconds later; lost for good; refused by the server; refused for good; never answered, but carried out.
+ * two seconds later; lost for good; refused by the server; refused because another create wrote to the same quota; refused
+ * for good; never answered, but carried out.
  */
-export type CreateOutcome = "ok" | "answerLost" | "late" | "requestLost" | "fault" | "forbidden" | "hangs"
+export type CreateOutcome = "ok" | "answerLost" | "late" | "requestLost" | "fault" | "conflict" | "forbidden" | "hangs"
 
 /** What becomes of one delete: as above. */
 export type DeleteOutcome = "ok" | "answerLost" | "requestLost" | "fault" | "forbidden"
@@ -209,6 +211,8 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
         return yield* lost("create pod")
       case "fault":
         return yield* fault("create pod")
+      case "conflict":
+        return yield* fail("create pod", new Conflict({ detail: "the resource quota has been modified" }))
       case "forbidden":
         return yield* fail("create pod", new Forbidden({ detail: "exceeded quota" }))
       case "hangs":

@@ -2,8 +2,9 @@
  * Giving up a connection's hold, whatever is known of how it was taken. It is what stands at the end of the connection's
  * scope: it ends within its time limit and never fails.
  */
-import { Clock, Duration, Effect, Fiber, Ref, Schedule } from "effect"
+import { Clock, Duration, Effect, Fiber, Ref } from "effect"
 import { stopTimeout } from "../config/Config.ts"
+import { startBackoff } from "../pod/Retry.ts"
 import { Cluster, type ClusterError, isAmbiguous, type Precondition } from "../ports/Cluster.ts"
 import type { Pod } from "../ports/Pod.ts"
 import { holdersOf, isHeldBy, releasePatch } from "./Holders.ts"
@@ -42,11 +43,6 @@ export const send = Effect.fnUntraced(function*(sent: Ref.Ref<Sent>, write: Effe
   )
   return yield* Fiber.join(request)
 })
-
-/** Quarter of a second, doubled up to five, spread. */
-export const faultBackoff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered
-)
 
 /** How long what an unanswered request may have done is looked for (see `PodRemoval.ts`). */
 const settlingTime = Duration.seconds(5)
@@ -116,7 +112,7 @@ const lookForHold = Effect.fnUntraced(function*(
   }).pipe(
     Effect.tapError((error) => Effect.logWarning(error.message)),
     // Every fault is worth another try here: credentials are renewed, a policy's webhook comes back.
-    Effect.retry({ schedule: faultBackoff })
+    Effect.retry({ schedule: startBackoff })
   )
   return (yield* Effect.repeat(look, { until: (answer) => answer !== undefined }))?.pod
 })

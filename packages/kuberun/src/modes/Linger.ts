@@ -4,8 +4,9 @@
  * A pod is deleted only in a state that was seen to have no holder: the API server compares identity and version, so
  * that whoever takes hold meanwhile keeps it.
  */
-import { Duration, Effect, FiberMap, Ref, Schedule, type Scope } from "effect"
+import { Duration, Effect, FiberMap, Ref, type Scope } from "effect"
 import { type Config, consoleContainer, stopTimeout } from "../config/Config.ts"
+import { deletionBackoff } from "../pod/Retry.ts"
 import { Cluster, type ClusterError } from "../ports/Cluster.ts"
 import type { Pod, PodRef } from "../ports/Pod.ts"
 import { holdersOf, releaseOf } from "./Holders.ts"
@@ -23,9 +24,6 @@ export interface Linger {
    */
   readonly released: (pod: Pod) => Effect.Effect<boolean, never, Cluster>
 }
-
-/** Half a second, doubled up to five; spread so that many pods do not ask at once. */
-const backoff = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("5 seconds")]).pipe(Schedule.jittered)
 
 /** Between two tries to change a pod that others change as well. */
 export const conflictPause = "100 millis"
@@ -45,7 +43,7 @@ export const stateOf = ({ metadata }: Pod) => ({ uid: metadata.uid, resourceVers
 /** Deletes the pod while it is as nobody has held it since it was released so. Tries again for as long as it may. */
 const deleteUnheld = Effect.fnUntraced(function*(pod: Pod) {
   const isSame = (seen: Pod) => seen.metadata.deletionTimestamp === undefined && releaseOf(seen) === releaseOf(pod)
-  const read = Effect.retry(readOrAbsent(pod.metadata), { schedule: backoff })
+  const read = Effect.retry(readOrAbsent(pod.metadata), { schedule: deletionBackoff })
   let seen: Pod | undefined = pod
   while (seen !== undefined && isSame(seen) && holdersOf(seen).length === 0) {
     const state: Pod = seen
@@ -53,7 +51,7 @@ const deleteUnheld = Effect.fnUntraced(function*(pod: Pod) {
       Effect.as(true),
       Effect.catchIf(moved, () => Effect.as(Effect.sleep(conflictPause), false)),
       Effect.tapError((error) => Effect.logWarning(error.message)),
-      Effect.retry({ schedule: backoff })
+      Effect.retry({ schedule: deletionBackoff })
     )
     if (deleted) return yield* Effect.logInfo("pod deleted: nobody holds it")
     seen = yield* read

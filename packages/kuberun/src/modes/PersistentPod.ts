@@ -7,19 +7,15 @@ import { type Config, consoleContainer, startTimeout } from "../config/Config.ts
 import { podReadiness } from "../pod/PodReadiness.ts"
 import type { PodRequest, PodSource } from "../pod/PodSource.ts"
 import { PodFailed, PodStartError, Refused, Unusable } from "../pod/PodStartError.ts"
+import { mayCreateAgain, startBackoff } from "../pod/Retry.ts"
 import { follow, type RunningPod, withinStartTime } from "../pod/RunningPod.ts"
-import { Cluster, isTransient } from "../ports/Cluster.ts"
+import { Cluster } from "../ports/Cluster.ts"
 import type { Pod, PodManifest, PodRef } from "../ports/Pod.ts"
 import { clusterSentence } from "../session/Sentences.ts"
 import { persistentPodName } from "../template/PodName.ts"
 import { podManifest } from "../template/PodTemplate.ts"
 import { readOrAbsent } from "./Linger.ts"
 import { hasEnded } from "./UserPod.ts"
-
-/** Quarter of a second, doubled up to five, spread. */
-const faultBackoff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered
-)
 
 /** Between two looks at a pod that is going, to be made anew. */
 const lookAgain = Schedule.min([Schedule.exponential("100 millis", 1.5), Schedule.spaced("1 second")]).pipe(
@@ -88,9 +84,9 @@ const findOrMake = Effect.fnUntraced(function*(
     }
     return found
   }).pipe(Effect.retry({
-    schedule: faultBackoff,
+    schedule: startBackoff,
     while: (error) =>
-      error._tag === "ClusterError" && isTransient(error)
+      error._tag === "ClusterError" && mayCreateAgain(error)
         ? Effect.as(SubscriptionRef.set(activity, clusterSentence(error)), true)
         : Effect.succeed(false)
   }))

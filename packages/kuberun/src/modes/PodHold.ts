@@ -6,12 +6,13 @@
  */
 import { Effect, Ref, Schedule, type Scope, Semaphore, SubscriptionRef } from "effect"
 import { PodStartError, Refused, Unusable } from "../pod/PodStartError.ts"
-import { Cluster, isTransient } from "../ports/Cluster.ts"
+import { mayCreateAgain, startBackoff } from "../pod/Retry.ts"
+import { Cluster } from "../ports/Cluster.ts"
 import type { ClaimManifest } from "../ports/ClusterObjects.ts"
 import type { Pod, PodManifest } from "../ports/Pod.ts"
 import { clusterSentence } from "../session/Sentences.ts"
 import { holdPatch } from "./Holders.ts"
-import { faultBackoff, nothingSent, release, send } from "./HoldRelease.ts"
+import { nothingSent, release, send } from "./HoldRelease.ts"
 import { conflictPause, moved, readOrAbsent, stateOf } from "./Linger.ts"
 import type { Hold, Holds, HoldState } from "./PodHolds.ts"
 import { nextStep, type Wish } from "./UserPod.ts"
@@ -80,12 +81,7 @@ export const take = Effect.fn("PodHold.take")(function*(
       return yield* send(sent, cluster.createPod(held)).pipe(
         Effect.tap(() => Effect.logInfo("pod created")),
         // Somebody was faster.
-        Effect.catchIf(({ reason }) => reason._tag === "AlreadyExists", () => Effect.succeed(undefined)),
-        // A quota was written to by another creation at the same moment.
-        Effect.catchIf(
-          ({ reason }) => reason._tag === "Conflict",
-          (error) => Effect.as(SubscriptionRef.set(activity, clusterSentence(error)), undefined)
-        )
+        Effect.catchIf(({ reason }) => reason._tag === "AlreadyExists", () => Effect.succeed(undefined))
       )
     }
     switch (next) {
@@ -107,9 +103,9 @@ export const take = Effect.fn("PodHold.take")(function*(
     }
   })
   const tried = holds.inTurn(name, step).pipe(Effect.retry({
-    schedule: faultBackoff,
+    schedule: startBackoff,
     while: (error) =>
-      error._tag === "ClusterError" && isTransient(error)
+      error._tag === "ClusterError" && mayCreateAgain(error)
         // Where it is tried again, this is what the user waits for.
         ? Effect.as(SubscriptionRef.set(activity, clusterSentence(error)), true)
         : Effect.succeed(false)

@@ -4,13 +4,14 @@
  * Its deletion is registered before its creation is sent: a create that was interrupted, timed out or lost its answer
  * may have made the pod all the same.
  */
-import { Clock, type Duration, Effect, Fiber, Ref, Schedule, type Scope, SubscriptionRef } from "effect"
-import { Cluster, type ClusterError, isTransient } from "../ports/Cluster.ts"
+import { Clock, type Duration, Effect, Fiber, Ref, type Scope, SubscriptionRef } from "effect"
+import { Cluster, type ClusterError } from "../ports/Cluster.ts"
 import type { Pod, PodManifest } from "../ports/Pod.ts"
 import { clusterSentence } from "../session/Sentences.ts"
 import { isFrom } from "../template/PodTemplate.ts"
 import { answered, type Creation, notSent, remove, unanswered } from "./PodRemoval.ts"
 import { PodStartError, Refused } from "./PodStartError.ts"
+import { mayCreateAgain, startBackoff } from "./Retry.ts"
 import { follow, type RunningPod, withinStartTime } from "./RunningPod.ts"
 
 /** What to start, and how long that may take. */
@@ -24,11 +25,6 @@ export interface PodOptions {
   /** Told what the pod is doing while it starts. */
   readonly activity: SubscriptionRef.SubscriptionRef<string>
 }
-
-/** Quarter of a second, doubled up to five, spread. */
-const createBackoff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered
-)
 
 /**
  * Sends the create and, where it may help, sends it again. The request in flight is a fiber of its own: when this is
@@ -64,7 +60,7 @@ const create = Effect.fn("PodLifetime.create")(function*(
     yield* Ref.set(creation, answered(before, pod))
     return pod
   })
-  return yield* attempt.pipe(Effect.retry({ schedule: createBackoff, while: isTransient }))
+  return yield* attempt.pipe(Effect.retry({ schedule: startBackoff, while: mayCreateAgain }))
 })
 
 /** The name is taken, and an earlier request of ours was never answered: it is ours if it carries our connection. */

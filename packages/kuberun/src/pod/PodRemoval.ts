@@ -7,6 +7,7 @@ import * as Metrics from "../Metrics.ts"
 import { Cluster, type ClusterError, isAmbiguous } from "../ports/Cluster.ts"
 import type { Pod, PodManifest } from "../ports/Pod.ts"
 import { isFrom } from "../template/PodTemplate.ts"
+import { deletionBackoff } from "./Retry.ts"
 
 /** What is known of a pod's creation. */
 export interface Creation {
@@ -15,8 +16,8 @@ export interface Creation {
   /** The identity that was answered. */
   readonly uid: string | undefined
   /**
-   * When (milliseconds) the last request was sent whose answer was lost. Such a request may have made the pod, or may
-   * make one later: even after another was answered, and that pod deleted.
+   * When (milliseconds) it was heard that the last answer was lost. Such a request may have made the pod, or may make
+   * one later: even after another was answered, and that pod deleted.
    */
   readonly unansweredAt: number | undefined
 }
@@ -47,15 +48,12 @@ const answerPatience = Duration.seconds(3)
  */
 const settlingTime = Duration.seconds(5)
 
-/** Half a second, doubled up to five; spread so that many pods do not ask at once. */
-const backoff = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("5 seconds")]).pipe(Schedule.jittered)
-
 /**
  * Every fault is worth another try here, also one that would end a start at once: credentials are renewed, a policy's
  * webhook comes back, and a pod left behind costs more than a few calls.
  */
 const insist = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.retry(call, { schedule: backoff })
+  Effect.retry(call, { schedule: deletionBackoff })
 
 const readOwn = (manifest: PodManifest) =>
   Cluster.use((cluster) => cluster.readPod(manifest.metadata)).pipe(
@@ -101,13 +99,12 @@ const deleteWhatAppears = Effect.fnUntraced(function*(manifest: PodManifest, { r
 
 const afterAnswer = Effect.fnUntraced(function*(creation: Creation) {
   if (creation.request === undefined) return creation
-  const now = yield* Clock.currentTimeMillis
   return yield* Fiber.join(creation.request).pipe(
     Effect.map((pod) => answered(creation, pod)),
-    Effect.catch((error) => Effect.succeed(unanswered(creation, error, now))),
+    Effect.catch((error) => Effect.map(Clock.currentTimeMillis, (now) => unanswered(creation, error, now))),
     Effect.timeoutOrElse({
       duration: answerPatience,
-      orElse: () => Effect.succeed<Creation>({ ...creation, unansweredAt: now })
+      orElse: () => Effect.map(Clock.currentTimeMillis, (now): Creation => ({ ...creation, unansweredAt: now }))
     })
   )
 })

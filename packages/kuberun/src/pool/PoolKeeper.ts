@@ -5,7 +5,8 @@ import { Clock, Effect, Fiber, FiberSet, Queue, Random, Ref, Schedule, type Scop
 import * as Metrics from "../Metrics.ts"
 import { podReadiness } from "../pod/PodReadiness.ts"
 import { randomPodName } from "../pod/PodSource.ts"
-import { Cluster, type ClusterError, isAmbiguous, isTransient, type PodsEvent } from "../ports/Cluster.ts"
+import { mayCreateAgain } from "../pod/Retry.ts"
+import { Cluster, type ClusterError, isAmbiguous, type PodsEvent } from "../ports/Cluster.ts"
 import type { Pod } from "../ports/Pod.ts"
 import {
   dropped,
@@ -84,7 +85,7 @@ const noteRecovery = (kept: KeptBook): Effect.Effect<void> =>
 const noteRefusal = (kept: KeptBook, name: string, error: ClusterError): Effect.Effect<void> =>
   noteFailure(kept, {
     of: "creation",
-    kind: isTransient(error) ? "passing" : "lasting",
+    kind: mayCreateAgain(error) ? "passing" : "lasting",
     // Each try has another name: without it the same refusal reads the same.
     sentence: error.message.replaceAll(name, "…"),
     atLeast: error.reason._tag === "TooManyRequests" ? (error.reason.retryAfterSeconds ?? 0) * 1000 : 0
