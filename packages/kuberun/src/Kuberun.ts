@@ -83,7 +83,7 @@ const make = Effect.fnUntraced(function*(config: KuberunConfig) {
   })
 })
 
-/** The limits in time that are configured. A pod that others use too has its own beginning. */
+/** The limits in time that are configured. A user's pod has a beginning of its own. */
 const limits = (config: KuberunConfig, pod: ConnectionPod): ReadonlyArray<Policy> => {
   const { idleTimeout: idle, maxLifetime: longest, warning } = config.pod
   return [

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FakeCluster, Time } from "@kuberun/testkit"
+import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { Effect, Exit, Fiber, Ref, Scope, SubscriptionRef } from "effect"
-import { Cluster, type Config, decodeConfig, type Identity, type Pod, type PodManifest } from "kuberun"
+import { Cluster, type Config, decodeConfig, type Identity, Kuberun, type Pod, type PodManifest } from "kuberun"
 import * as PersistentPod from "../src/modes/PersistentPod.ts"
 import type { PodStartError } from "../src/pod/PodStartError.ts"
 import type { RunningPod } from "../src/pod/RunningPod.ts"
@@ -184,5 +184,29 @@ describe("a persistent pod", () => {
         podSentence(yield* Fiber.join(ended)),
         "Your pod desk-alice was deleted, so this session ends."
       )
+    }))
+
+  it.effect("may be older than connections may last: nobody takes it down, so they count from their own beginning", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* FakeCluster.make(FakeCluster.calmPlan)
+      const config = yield* decodeConfig({
+        pod: { mode: "persistent", name: "desk", createMissingPods: true, maxLifetime: "1h" }
+      })
+      const serve = Effect.fn(function*() {
+        const { connection } = yield* FakeSsh.makeConnection()
+        return yield* Kuberun.use(({ handle }) => handle(connection)).pipe(
+          Effect.forkChild({ startImmediately: true })
+        )
+      })
+      yield* Effect.gen(function*() {
+        const first = yield* serve()
+        yield* Time.pass("61 minutes")
+        assert.isDefined(first.pollUnsafe())
+        const second = yield* serve()
+        yield* Time.pass("59 minutes")
+        assert.isUndefined(second.pollUnsafe())
+        yield* Time.pass("2 minutes")
+        assert.isDefined(second.pollUnsafe())
+      }).pipe(Effect.provide(Kuberun.layer(config)), Effect.provide(layer))
     }))
 })

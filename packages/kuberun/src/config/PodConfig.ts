@@ -84,7 +84,10 @@ export const PodConfig = Schema.Struct({
     description: "Ends a connection on which no byte went either way for so long; left out: never."
   }),
   maxLifetime: Schema.optionalKey(GoDuration)
-    .annotateKey({ description: "Ends a pod, and the connections to it, so long after its start; left out: never." }),
+    .annotateKey({
+      description: "Ends a pod, and the connections to it, so long after its start; with mode persistent the" +
+        " connections alone, each after its own; left out: never."
+    }),
   warning: GoDuration.pipe(Schema.withDecodingDefaultKey(Effect.succeed("1m")))
     .annotateKey({ description: "How long before idleTimeout and maxLifetime the terminals are told." }),
   agentPath: Schema.NonEmptyString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("/usr/bin/containerssh-agent")))

@@ -15,8 +15,8 @@ export interface ConnectionPod {
   /** What the next session channel gets. */
   readonly forSession: Effect.Effect<SessionPod>
   /**
-   * When the pod that all channels share began, in milliseconds since 1970, once it is ready; where each has its own,
-   * the connection's beginning.
+   * The time from which `maxLifetime` counts, in milliseconds since 1970, once there is a pod: the user's pod's beginning
+   * in mode `user`; in the others the connection's, whose pod it is, or whose pod nobody takes down.
    */
   readonly since: Effect.Effect<number>
   /** Completes when there is no pod (it failed to start) or no longer one (it ended from under its sessions). */
@@ -64,9 +64,9 @@ export const shared = (config: Config, source: PodSource): Mode =>
     const openedAt = yield* Clock.currentTimeMillis
     return {
       forSession: Effect.succeed(pod),
-      // Another's pod may have begun before; by the API server's clock, which need not be ours, no later than now.
+      // A user's pod may have begun before; by the API server's clock, which need not be ours, no later than now.
       since: running.pipe(
-        Effect.map(({ created }) => othersUseIt ? Math.min(created ?? openedAt, openedAt) : openedAt),
+        Effect.map(({ created }) => config.pod.mode === "user" ? Math.min(created ?? openedAt, openedAt) : openedAt),
         Effect.catch(() => Effect.never)
       ),
       over: running.pipe(Effect.flatMap(({ ended }) => ended), Effect.exit, Effect.asVoid)
