@@ -1,7 +1,7 @@
 /**
  * The `kuberun` command: what can be said on the command line, and what runs then.
  */
-import { Console, Effect, Option } from "effect"
+import { Effect, Option, Stdio, Stream } from "effect"
 import { Command } from "effect/cli"
 import { configJsonSchema } from "kuberun"
 import * as ClusterCommand from "./ClusterCommand.ts"
@@ -147,7 +147,15 @@ const minicluster = Command.make(
 /** What `kuberun schema` prints, and what lies beside this package as `kuberun.schema.json`. */
 export const schemaText = (): string => JSON.stringify(configJsonSchema(), null, 2)
 
-const schema = Command.make("schema", {}, () => Console.log(schemaText())).pipe(
+/** Waits until all of it has gone: a pipe takes 64 KiB at a time, and what it did not take is lost when the process exits. */
+const print = (text: string) =>
+  Effect.gen(function*() {
+    const { stdout } = yield* Stdio.Stdio
+    // Who reads no further, as `head` does, has what they wanted.
+    yield* Effect.ignore(Stream.run(Stream.make(text), stdout()))
+  })
+
+const schema = Command.make("schema", {}, () => print(`${schemaText()}\n`)).pipe(
   Command.withDescription("Print the JSON schema of the configuration file, for editors."),
   Command.withShortDescription("Print the configuration's JSON schema"),
   Command.withExamples([

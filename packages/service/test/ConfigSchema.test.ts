@@ -4,6 +4,7 @@ import { Process } from "@kuberun/testkit"
 import { Effect, JsonSchema, Result, Schema, SchemaRepresentation } from "effect"
 import { Config, configJsonSchema, defaultConfig } from "kuberun"
 import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { schemaText } from "../src/Cli.ts"
 
 const file = new URL("../kuberun.schema.json", import.meta.url)
@@ -23,6 +24,18 @@ describe("the JSON schema of the configuration", () => {
       assert.strictEqual(yield* command.exit, 0)
       assert.strictEqual(yield* command.stdout, `${schemaText()}\n`)
     }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.live("comes whole through a pipe of the shell's", () =>
+    Effect.gen(function*() {
+      const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+      const piped = yield* Process.start(
+        "sh",
+        ["-c", "\"$0\" --conditions=@kuberun/source \"$1\" schema | cat", process.execPath, bin],
+        { cwd: process.cwd() }
+      )
+      assert.strictEqual(yield* piped.exit, 0)
+      assert.strictEqual((yield* piped.stdout).length, schemaText().length + 1)
+    }))
 
   it("has a description for every key of ours, the defaults and the patterns", () => {
     const text = JSON.stringify(configJsonSchema())
