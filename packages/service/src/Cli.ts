@@ -150,9 +150,9 @@ export const schemaText = (): string => JSON.stringify(configJsonSchema(), null,
 /** Waits until all of it has gone: a pipe takes 64 KiB at a time, and what it did not take is lost when the process exits. */
 const print = (text: string) =>
   Effect.gen(function*() {
-    const { stdout } = yield* Stdio.Stdio
+    const stdio = yield* Stdio.Stdio
     // Who reads no further, as `head` does, has what they wanted.
-    yield* Effect.ignore(Stream.run(Stream.make(text), stdout()))
+    yield* Effect.ignore(Stream.run(Stream.make(text), stdio.stdout()))
   })
 
 const schema = Command.make("schema", {}, () => print(`${schemaText()}\n`)).pipe(
