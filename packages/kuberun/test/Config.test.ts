@@ -102,9 +102,12 @@ describe("a configuration", () => {
           podSpec: { containers: [{ name: "a_b" }, { name: "b", command: "true" }] },
           subsystems: { sftp: "" },
           shellCommand: "bash",
-          idleCommand: []
+          idleCommand: [],
+          linger: "soon"
         },
         timeout: "0s",
+        timeouts: { http: "soon", podstart: "1s" },
+        pool: { size: -1, maxAge: "soon" },
         extra: 2
       })
       const byPath = new Map(faults.map(({ message, path }) => [path, message]))
@@ -123,6 +126,14 @@ describe("a configuration", () => {
           ["pod.subsystems.sftp", "\"\" is not allowed: expected a value with a length of at least 1"],
           ["pod.shellCommand", "\"bash\" is not allowed: expected array"],
           ["pod.idleCommand[0]", "is missing"],
+          ["pod.linger", `"soon" is not allowed: ${duration}`],
+          ["timeouts.http", `"soon" is not allowed: ${duration}`],
+          [
+            "timeouts.podstart",
+            "is not a key that is known; allowed here: podStart, podStop, commandStart, signal, window, http"
+          ],
+          ["pool.size", "-1 is not allowed: expected a value between 0 and 1000"],
+          ["pool.maxAge", `"soon" is not allowed: ${duration}`],
           ["timeout", `"0s" is not allowed: ${duration}`],
           ["extra", "is not a key that is known; allowed here: connection, pod, timeout, timeouts, pool, instance"]
         ] as const
