@@ -18,7 +18,10 @@ export interface RunningProcess {
   /** Ends its stdin. */
   readonly endInput: Effect.Effect<void>
   readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
-  /** Its exit status, or the signal that ended it, after all of its output was read. */
+  /**
+   * Its exit status, or the signal that ended it, after all of its output was read. Negative where it could not be started:
+   * `stderr` says why.
+   */
   readonly exit: Effect.Effect<number | NodeJS.Signals | null>
 }
 
@@ -53,12 +56,14 @@ export const start = (
         })
         // It may be gone when something is typed.
         child.stdin?.on("error", () => {})
+        const note = (written: SubscriptionRef.SubscriptionRef<Written>, text: string) =>
+          Effect.runSync(SubscriptionRef.update(written, (before) => ({ ...before, text: before.text + text })))
         for (const [readable, written] of [[child.stdout, out], [child.stderr, err]] as const) {
           readable?.setEncoding("utf8")
-          readable?.on("data", (text: string) => {
-            Effect.runSync(SubscriptionRef.update(written, (before) => ({ ...before, text: before.text + text })))
-          })
+          readable?.on("data", (text: string) => note(written, text))
         }
+        // There is no such program. "close" follows.
+        child.on("error", ({ message }) => note(err, `${message}\n`))
         child.on("close", (code, signal) => {
           for (const written of [out, err]) {
             Effect.runSync(SubscriptionRef.update(written, (before) => ({ ...before, ended: true })))
