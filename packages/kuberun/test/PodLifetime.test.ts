@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
-import { Effect, Fiber, Layer, Schema } from "effect"
+import { Effect, Fiber, Layer, Ref, Schema } from "effect"
 import { Cluster, ClusterError, type Config, decodeConfig, Kuberun, Unreachable } from "kuberun"
 
 const upTo = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
@@ -149,6 +149,26 @@ describe("a pod's lifetime", () => {
       assert.isDefined(leaving.pollUnsafe())
       assert.lengthOf(yield* world.deletedPods, 1)
       assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
+  it.effect("a pod that runs for long costs the API server next to nothing, so that few calls a second serve many", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* FakeCluster.make(FakeCluster.calmPlan)
+      const reads = yield* Ref.make(0)
+      const counted = Layer.effect(
+        Cluster,
+        Effect.map(Cluster, (cluster) => ({
+          ...cluster,
+          readPod: (pod) => Effect.andThen(Ref.update(reads, (count) => count + 1), cluster.readPod(pod))
+        }))
+      ).pipe(Layer.provide(layer))
+      const connection = yield* FakeSsh.makeConnection()
+      const fiber = yield* handling(counted, connection)
+      yield* Time.pass("10 minutes")
+      yield* Ref.set(reads, 0)
+      yield* Time.pass("1 hour")
+      assert.isAtMost(yield* Ref.get(reads), 15)
+      yield* Fiber.interrupt(fiber)
     }))
 
   it.effect("a watch that says nothing is made up for by polling", () =>

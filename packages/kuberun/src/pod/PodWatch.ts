@@ -9,10 +9,11 @@ import { Cluster, type ClusterError, type PodEvent } from "../ports/Cluster.ts"
 import type { PodRef } from "../ports/Pod.ts"
 
 /**
- * Between two polls: two seconds, growing to half a minute. A watch that works makes them superfluous; while a pod
- * starts a silent one costs its user little, and a pod that has run for long costs the API server next to nothing.
+ * Between two polls: two seconds, growing to five minutes, which are half of the time that has passed. A watch that works
+ * makes them superfluous; while a pod starts a silent one costs its user little, and a pod that has run for long costs
+ * next to nothing: with `connection.qps` at 5, a poll every half minute of 150 pods would be all the calls there are.
  */
-const pollSchedule = Schedule.min([Schedule.exponential("2 seconds", 1.5), Schedule.spaced("30 seconds")])
+const pollSchedule = Schedule.min([Schedule.exponential("2 seconds", 1.5), Schedule.spaced("5 minutes")])
 
 /** Between the end of a watch and the next one: doubles from the first to the second. */
 const rewatch = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")])
