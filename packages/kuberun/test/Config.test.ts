@@ -134,7 +134,7 @@ describe("a configuration", () => {
           ],
           ["pool.size", "-1 is not allowed: expected a value between 0 and 1000"],
           ["pool.maxAge", `"soon" is not allowed: ${duration}`],
-          ["timeout", `"0s" is not allowed: ${duration}`],
+          ["timeout", `"0s" is not allowed: ${duration.replace("such as", "longer than 0s, such as")}`],
           ["extra", "is not a key that is known; allowed here: connection, pod, timeout, timeouts, pool, instance"]
         ] as const
       ) {

@@ -94,7 +94,11 @@ const file = Schema.Struct({
     size: optional(size),
     maxAge: optional(duration),
     classes: optional(
-      Schema.Array(Schema.Struct({ name: label, users: Schema.NonEmptyArray(Schema.NonEmptyString), size }))
+      Schema.Array(Schema.Struct({ name: label, users: Schema.NonEmptyArray(Schema.NonEmptyString), size })).check(
+        Schema.makeFilter((classes) =>
+          new Set(["default", ...classes.map(({ name }) => name)]).size === classes.length + 1
+        )
+      )
     )
   })),
   instance: optional(label)

@@ -19,6 +19,37 @@ describe("keys that are right by themselves", () => {
             "pod.podSpec.restartPolicy: a text is not allowed: expected Never, or nothing, with mode session"
           ],
           [{ pod: { claim: { mountPath: "/home" } } }, "pod.claim: a map is not allowed: expected no claim"],
+          ...["lots", "-5Gi", "0", "5 Gi", "0.0Gi"].map((storage) =>
+            [
+              { pod: { mode: "user", claim: { mountPath: "/home", storage } } },
+              `pod.claim.storage: "${storage}" is not allowed: expected a Kubernetes quantity above 0 such as "5Gi"`
+            ] as const
+          ),
+          [
+            { pod: { mode: "user", claim: { mountPath: "/home/{{username}}" } } },
+            "pod.claim.mountPath: \"/home/{{username}}\" is not allowed: expected no placeholder"
+          ],
+          [
+            { pod: { shellCommand: ["/bin/login", "{{ username }}"] } },
+            "pod.shellCommand[1]: \"{{ username }}\" is not allowed: expected no placeholder"
+          ],
+          [
+            { pod: { subsystems: { sftp: "/home/{{username}}/sftp" } } },
+            "pod.subsystems.sftp: \"/home/{{username}}/sftp\" is not allowed: expected no placeholder"
+          ],
+          [
+            { pod: { idleTimeout: "0s" } },
+            "pod.idleTimeout: \"0s\" is not allowed: expected a duration longer than 0s"
+          ],
+          [{ pod: { idleTimeout: Infinity } }, "pod.idleTimeout: Infinity is not allowed: expected"],
+          [
+            { pool: { classes: [{ name: "a", users: ["x"], size: 1 }, { name: "a", users: ["y"], size: 2 }] } },
+            "pool.classes[1].name: \"a\" is not allowed: expected a name that no other class has"
+          ],
+          [
+            { pool: { size: 5, classes: [{ name: "default", users: ["x"], size: 1 }] } },
+            "pool.classes[0].name: \"default\" is not allowed: expected another name"
+          ],
           [{ pod: { linger: "1m" } }, "pod.linger: \"1m\" is not allowed: expected 0s with mode connection"],
           [
             { pod: { consoleContainer: "other" } },
@@ -66,6 +97,10 @@ describe("keys that are right by themselves", () => {
         const input of [
           { pod: { mode: "persistent", name: "desk-{{username}}", createMissingPods: true } },
           { pod: { name: "desk" } },
+          { pod: { shellCommand: ["/bin/sh", "-c", "exec docker inspect -f {{.Id}}"] } },
+          ...["5Gi", "1", "0.5Gi", ".5Ti", "1e9", "+3G", "100M"].map((storage) => ({
+            pod: { mode: "user", claim: { mountPath: "/home", storage } }
+          })),
           podOf({ restartPolicy: "Never" }, { mode: "session" }),
           podOf({ restartPolicy: "Always" }),
           { pod: { mode: "user", linger: "1m", claim: { mountPath: "/home" } } },

@@ -52,7 +52,8 @@ const renderValue = (value: unknown, path: ReadonlyArray<PropertyKey>): string =
     if (typeof value === "number") return "a number"
     if (typeof value === "boolean") return "a boolean"
   }
-  const text = JSON.stringify(value) ?? "nothing"
+  // JSON has no word for the numbers that are not finite.
+  const text = typeof value === "number" ? String(value) : JSON.stringify(value) ?? "nothing"
   return text.length > longestValueShown ? `${text.slice(0, longestValueShown)}…` : text
 }
 

@@ -51,6 +51,7 @@ export const formatGoDuration = (duration: Duration.Duration): string => {
 }
 
 const expected = `a duration such as "60s" or "1m30s" (a number counts nanoseconds)`
+const expectedLonger = expected.replace("such as", "longer than 0s, such as")
 
 const schema = (accepts: (duration: Duration.Duration) => boolean) =>
   Schema.Union([Schema.String, Schema.Finite]).annotate({ expected }).pipe(
@@ -63,9 +64,9 @@ const schema = (accepts: (duration: Duration.Duration) => boolean) =>
             : Number.isSafeInteger(input) && input >= 0
             ? Duration.nanos(BigInt(input))
             : undefined
-          return duration === undefined || !accepts(duration)
-            ? Effect.fail(new SchemaIssue.InvalidValue({ expected }, input, options))
-            : Effect.succeed(duration)
+          if (duration !== undefined && accepts(duration)) return Effect.succeed(duration)
+          const wanted = duration === undefined ? expected : expectedLonger
+          return Effect.fail(new SchemaIssue.InvalidValue({ expected: wanted }, input, options))
         },
         encode: (duration) => Effect.succeed(formatGoDuration(duration))
       })

@@ -37,7 +37,11 @@ export type PodMode = typeof PodMode.Type
 
 /** A PersistentVolumeClaim for each user, made with the user's first pod and never deleted. */
 export const ClaimConfig = Schema.Struct({
-  storage: Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("1Gi")))
+  storage: Schema.String.check(
+    Schema.isPattern(/^\+?(?=[\d.]*[1-9])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?$/u, {
+      expected: `a Kubernetes quantity above 0 such as "5Gi"`
+    })
+  ).pipe(Schema.withDecodingDefaultKey(Effect.succeed("1Gi")))
     .annotateKey({ description: "How much (resources.requests.storage): a Kubernetes quantity." }),
   storageClassName: Schema.optionalKey(Schema.String)
     .annotateKey({ description: "The storage class; left out: the cluster's default." }),

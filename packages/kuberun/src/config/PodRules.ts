@@ -5,11 +5,13 @@
  * Types of the configuration alone are imported here: its schema is checked with these rules.
  */
 import { Duration } from "effect"
+import { defaultClass } from "../pool/PoolClasses.ts"
 import {
   claimFaults,
   metadataFaults,
   perUserParts,
   placeholderFaults,
+  strayPlaceholders,
   type TemplateFault
 } from "../template/TemplateFaults.ts"
 import type { PodConfig } from "./PodConfig.ts"
@@ -99,6 +101,7 @@ export const podRules: ReadonlyArray<Rule<PodConfig>> = [
       )
   },
   { reads: ["name", "podSpec", "idleCommand"], faults: placeholderFaults },
+  { reads: ["shellCommand", "idleCommand", "subsystems", "agentPath", "claim"], faults: strayPlaceholders },
   {
     reads: ["labels", "annotations", "exposeAuthMetadataAsLabels", "exposeAuthMetadataAsAnnotations"],
     faults: metadataFaults
@@ -106,8 +109,21 @@ export const podRules: ReadonlyArray<Rule<PodConfig>> = [
   { reads: ["claim", "podSpec"], faults: claimFaults }
 ]
 
-/** Between `pod` and `pool`; paths begin at the file's top. */
+/** Between `pod` and `pool`, and within `pool`; paths begin at the file's top. */
 export const poolRules: ReadonlyArray<Rule<{ readonly pod: PodConfig; readonly pool: PoolConfig }>> = [{
+  reads: ["pool"],
+  faults: ({ pool: { classes } }) =>
+    classes.flatMap(({ name }, index) =>
+      name === defaultClass
+        ? [{
+          path: ["pool", "classes", index, "name"],
+          message: `expected another name: ${defaultClass} is the class of all users who are in no other, see pool.size`
+        }]
+        : classes.findIndex((other) => other.name === name) < index
+        ? [{ path: ["pool", "classes", index, "name"], message: "expected a name that no other class has" }]
+        : []
+    )
+}, {
   reads: ["pod", "pool"],
   faults: ({ pod, pool }) => {
     if (pool.size === 0 && pool.classes.every(({ size }) => size === 0)) return []

@@ -118,6 +118,18 @@ export const placeholderFaults = (pod: Template): ReadonlyArray<TemplateFault> =
   ]
 }
 
+/** Placeholders in other keys of `pod`, where nothing is put in. */
+export const strayPlaceholders = (
+  pod: Pick<PodConfig, "shellCommand" | "idleCommand" | "subsystems" | "agentPath" | "claim">
+): ReadonlyArray<TemplateFault> =>
+  (["shellCommand", "idleCommand", "subsystems", "agentPath", "claim"] as const).flatMap((key) =>
+    textsOf(pod[key], [key]).flatMap(({ path, text }) =>
+      hasPlaceholder(text)
+        ? [{ path, message: "expected no placeholder: nothing is put in here; use a variable" }]
+        : []
+    )
+  )
+
 /** The parts of a pod that differ from user to user and that cannot be changed when it runs. */
 export const perUserParts = (pod: Template): ReadonlyArray<ConfigPath> => [
   ...placesOf(pod).flatMap(({ path, template }) => hasPlaceholder(template) ? [path] : []),
