@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
 import { type Cause, Effect, Fiber, Queue, Ref, Schema, Sink, Stream } from "effect"
 import { decodeConfig, type ExecProcess, Kuberun, type Output, type Pod } from "kuberun"
-import { afterMarker } from "../src/modes/SessionMode.ts"
+import { afterMarker } from "../src/modes/WaitingShell.ts"
 
-const marker = "\u001b]kuberun;go\u0007"
+const marker = "\u001b]kuberun;go;1;4711\u0007"
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const upTo = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
@@ -80,7 +80,10 @@ describe("mode session", () => {
           _tag: "Stdout",
           bytes: bytes.subarray(places[index], place)
         }))
-        const passed = yield* Stream.runCollect(afterMarker(Stream.fromIterable(pieces)))
+        const leaders: Array<unknown> = []
+        const found = (leader: unknown) => Effect.sync(() => void leaders.push(leader))
+        const passed = yield* Stream.runCollect(afterMarker(Stream.fromIterable(pieces), found))
+        assert.deepStrictEqual(leaders, [{ pid: 1, started: "4711" }])
         assert.deepStrictEqual(Buffer.concat(passed.map((piece) => piece.bytes)), Buffer.from(after))
       }),
     { arbitrary: { runs: 300 } }

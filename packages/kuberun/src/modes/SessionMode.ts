@@ -1,11 +1,6 @@
 /**
  * Mode `session`: a pod for each session channel, whose console container runs the channel's program. The container's
- * exit code is the program's; the pod is deleted with the channel.
- *
- * Kubernetes starts a container before anybody can be attached to it: what a program wrote meanwhile would be lost. So
- * the container begins with a small `sh` that waits for one line on its stdin. That line is sent when the streams are
- * there; the shell then says so on stdout, in a marker that is not passed on, and runs the program. It stays the
- * container's first process, because a program in that place would get no signal that it does not handle (signal(7)).
+ * exit code is the program's; the pod is deleted with the channel. How the program begins: `WaitingShell.ts`.
  */
 import { type Cause, Clock, Deferred, Effect, Exit, Fiber, Queue, Ref, Sink, Stream, SubscriptionRef } from "effect"
 import { type Config, consoleContainer, startTimeout, stopTimeout } from "../config/Config.ts"
@@ -13,76 +8,18 @@ import * as Metrics from "../Metrics.ts"
 import * as PodLifetime from "../pod/PodLifetime.ts"
 import { disruption, podReadiness } from "../pod/PodReadiness.ts"
 import { randomPodName } from "../pod/PodSource.ts"
+import { newsPatience } from "../pod/RunningPod.ts"
 import { PodDeleted, PodEnded, PodFailed } from "../pod/PodStartError.ts"
 import { observe } from "../pod/PodWatch.ts"
 import { Cluster, type ClusterError, type ExecExit, type ExecProcess, type PodEvent } from "../ports/Cluster.ts"
-import { type Output, stdout } from "../ports/Output.ts"
 import type { PodRef } from "../ports/Pod.ts"
+import type { Leader } from "../session/Announcement.ts"
+import * as HelperExec from "../session/HelperExec.ts"
 import type { LaunchedProgram, ProgramLaunch, SessionPod } from "../session/Launch.ts"
-import { withPrologue } from "../session/ProgramPrologue.ts"
-import { isSignal } from "../session/Signals.ts"
+import { exitStatus, isSignal } from "../session/Signals.ts"
 import { sessionManifest } from "../template/PodTemplate.ts"
 import { type ConnectionPod, type ConnectionRequest, firstActivity, type Mode } from "./ConnectionPod.ts"
-
-/** An operating system command (ECMA-48 OSC) that means nothing to any terminal. */
-const marker = "\u001b]kuberun;go\u0007"
-
-/**
- * The container's first process. `stty` keeps a terminal from echoing the line that it waits for; the program's own
- * settings come after.
- */
-const waiting = [
-  "[ ! -t 0 ] || stty -echo 2>/dev/null",
-  "IFS= read -r line || exit 0",
-  "[ ! -t 0 ] || stty echo 2>/dev/null",
-  "printf '\\033]kuberun;go\\007'",
-  "trap : HUP INT QUIT TERM",
-  "\"$@\"",
-  "exit $?"
-].join("\n")
-
-const sessionCommand = (program: ProgramLaunch): ProgramLaunch["command"] => [
-  "/bin/sh",
-  "-c",
-  waiting,
-  "sh",
-  ...withPrologue(program)
-]
-
-const encoder = new TextEncoder()
-const line = encoder.encode("\n")
-const markerBytes = encoder.encode(marker)
-
-/** Where `marker` ends in `bytes`, or −1. */
-const markerEnd = (bytes: Uint8Array): number => {
-  const last = bytes.length - markerBytes.length
-  for (let place = 0; place <= last; place++) {
-    if (markerBytes.every((byte, index) => bytes[place + index] === byte)) return place + markerBytes.length
-  }
-  return -1
-}
-
-/**
- * Output from the marker on. What a terminal may have echoed before it is dropped; what stands on stderr, which only
- * the runtime can have written by then, is not.
- */
-export const afterMarker = <E>(output: Stream.Stream<Output, E>): Stream.Stream<Output, E> =>
-  Stream.suspend(() => {
-    let held: Uint8Array | undefined = new Uint8Array(0)
-    return Stream.flatMap(output, (piece) => {
-      if (held === undefined || piece._tag === "Stderr") return Stream.make(piece)
-      const bytes: Uint8Array = new Uint8Array(held.length + piece.bytes.length)
-      bytes.set(held)
-      bytes.set(piece.bytes, held.length)
-      const end = markerEnd(bytes)
-      if (end < 0) {
-        held = bytes.slice(-markerBytes.length)
-        return Stream.empty
-      }
-      held = undefined
-      return end === bytes.length ? Stream.empty : Stream.make(stdout(bytes.subarray(end)))
-    })
-  })
+import { afterMarker, goLine, signalCommand, waitingCommand } from "./WaitingShell.ts"
 
 /** How the program ended, by the container's status; why the pod is no more; or nothing yet. */
 const endOf = (event: PodEvent, container: string, pod: PodRef): Exit.Exit<ExecExit, PodEnded> | undefined => {
@@ -107,7 +44,7 @@ const endOf = (event: PodEvent, container: string, pod: PodRef): Exit.Exit<ExecE
 const starting = Effect.fnUntraced(function*(process: ExecProcess) {
   const input = yield* Queue.bounded<Uint8Array, Cause.Done>(1)
   const feeding = yield* Effect.forkScoped(
-    Stream.run(Stream.concat(Stream.make(line), Stream.fromQueue(input)), process.stdin)
+    Stream.run(Stream.concat(Stream.make(goLine), Stream.fromQueue(input)), process.stdin)
   )
   return Sink.forEach((bytes: Uint8Array) => Queue.offer(input, bytes)).pipe(
     Sink.mapEffect(() => Effect.andThen(Queue.end(input), Fiber.join(feeding)))
@@ -116,6 +53,9 @@ const starting = Effect.fnUntraced(function*(process: ExecProcess) {
 
 /** How long the end of a program's processes may take that are asked to go before their pod is deleted. */
 const farewell = "5 seconds"
+
+/** How much later than its program's streams the container's end may be told: the kubelet looks once a second. */
+const endPatience = "1500 millis"
 
 const launch = Effect.fn("SessionMode.launch")(function*(
   config: Config,
@@ -133,7 +73,7 @@ const launch = Effect.fn("SessionMode.launch")(function*(
   yield* named(name)
   yield* request.onPod(ref)
   yield* Metrics.podStart(PodLifetime.acquire({
-    manifest: sessionManifest(config, request.identity, name, { command: sessionCommand(program), terminal }),
+    manifest: sessionManifest(config, request.identity, name, { command: waitingCommand(program), terminal }),
     container,
     startTimeout: startTimeout(config),
     stopTimeout: stopTimeout(config),
@@ -141,10 +81,14 @@ const launch = Effect.fn("SessionMode.launch")(function*(
     activity
   }))
   const end = yield* Deferred.make<ExecExit, PodEnded>()
+  /** Also when that is told after its container's end. */
+  const taken = yield* Deferred.make<never, PodEnded>()
   yield* observe(ref).pipe(
     Stream.runForEach((event) => {
       const exit = endOf(event, container, ref)
-      return exit === undefined ? Effect.void : Deferred.done(end, exit)
+      if (exit === undefined) return Effect.void
+      const told = Deferred.done(end, exit)
+      return Exit.isFailure(exit) ? Effect.andThen(told, Deferred.failCause(taken, exit.cause)) : told
     }),
     Effect.forkScoped
   )
@@ -155,32 +99,40 @@ const launch = Effect.fn("SessionMode.launch")(function*(
     ...terminal ? { terminal: yield* size } : {}
   }).pipe(Effect.raceFirst(ended))
 
-  /** To all processes of the container but its first, which is the waiting shell. */
-  const kill = (signals: ReadonlyArray<string>): Effect.Effect<boolean> =>
-    Effect.scoped(Effect.gen(function*() {
-      const command = ["/bin/sh", "-c", signals.map((signal) => `kill -s ${signal} -1`).join("; ")]
-      const killing = yield* cluster.exec({ pod: ref, container, command })
-      const [exit] = yield* Effect.all([killing.exit, Stream.runDrain(killing.output)], { concurrency: 2 })
-      return exit._tag === "Exited" && exit.code === 0
-    })).pipe(
+  const leader = yield* Deferred.make<Leader>()
+  const kill = (name: string): Effect.Effect<boolean> =>
+    Deferred.await(leader).pipe(
+      Effect.flatMap((shell) => HelperExec.run(cluster, { ref, container }, signalCommand(shell, name))),
+      Effect.map((exit) => exit?._tag === "Exited" && exit.code === 0),
       Effect.timeoutOrElse({ duration: farewell, orElse: () => Effect.succeed(false) }),
       Effect.catch((error: ClusterError) => Effect.as(Effect.logDebug(error.message), false))
     )
+  /** What ends the program ends its container, and may so cut off the answer: how that ended is the answer then. */
+  const signal = (name: string) =>
+    Effect.flatMap(kill(name), (delivered) =>
+      delivered ? Effect.succeed(true) : Deferred.await(end).pipe(
+        Effect.map((exit) => exit._tag === "Exited" && exitStatus(exit.code, new Set([name]))._tag === "Signaled"),
+        Effect.timeoutOrElse({ duration: endPatience, orElse: () => Effect.succeed(false) }),
+        Effect.catch(() => Effect.succeed(false))
+      ))
   yield* Effect.addFinalizer(() =>
-    Effect.flatMap(Deferred.isDone(end), (over) => over ? Effect.void : kill(["HUP", "TERM"]))
+    Effect.all([Deferred.isDone(end), Deferred.isDone(leader)]).pipe(
+      Effect.flatMap(([over, begun]) => over || !begun ? Effect.void : Effect.andThen(kill("HUP"), kill("TERM")))
+    )
   )
   return {
     process: {
       stdin: yield* starting(process),
-      output: afterMarker(process.output),
+      output: afterMarker(process.output, (shell) => Effect.asVoid(Deferred.succeed(leader, shell))),
       resize: process.resize,
       // The stream's own status only says that it ended.
       exit: Deferred.await(end).pipe(Effect.catch(() => Effect.never))
     },
     ended,
     check: Effect.void,
-    signal: (signal) => isSignal(signal) ? kill([signal]) : Effect.succeed(false),
-    interrupt: kill(["INT"])
+    checkKilled: Effect.asVoid(Effect.timeoutOption(Deferred.await(taken), newsPatience)),
+    signal: (name) => isSignal(name) ? signal(name) : Effect.succeed(false),
+    interrupt: kill("INT")
   } satisfies LaunchedProgram
 })
 

@@ -10,8 +10,11 @@
 import type { Leader } from "./Announcement.ts"
 import { shell } from "./ProgramPrologue.ts"
 
-/** Reads `/proc/$1/stat` into `state`, `parent`, `session`, `foreground` and `started`; false where there is none. */
-const look = `set -f
+/**
+ * The beginning of each script. `look` reads `/proc/$1/stat` into `state`, `parent`, `session`, `foreground` and
+ * `started`, and is false where there is none; `same` says whether the leader still is who it was.
+ */
+export const lookScript = `set -f
 fields() { state=$1 parent=$2 session=$4 foreground=$6; shift 19; started=$1; }
 look() {
 { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
@@ -21,12 +24,12 @@ leader=$1 birth=$2
 same() { look "$leader" && [ "\${birth:-$started}" = "$started" ]; }`
 
 /** To the leader's process group, as sshd does it, or to the leader alone where it has left that. */
-const signalScript = `${look}
+const signalScript = `${lookScript}
 same || [ ! -r /proc/self/stat ] || exit 1
 kill -s "$3" -- "-$leader" 2>/dev/null || kill -s "$3" "$leader" 2>/dev/null`
 
 /** To the process group that the leader's terminal has in its foreground: where Ctrl-C goes. */
-const interruptScript = `${look}
+const interruptScript = `${lookScript}
 same || exit 1
 [ "$foreground" -gt 1 ] && kill -s INT -- "-$foreground" 2>/dev/null`
 
@@ -39,7 +42,7 @@ same || exit 1
  * leads to it any more; it is known by its id and start time. A stopped process gets CONT, so that it can take what
  * comes with it. Zombies are no processes any more: whoever has to collect them may take its time.
  */
-const endScript = `${look}
+const endScript = `${lookScript}
 if look "$leader" && [ "\${birth:-$started}" != "$started" ]; then exit 0; fi
 tree=' '
 grow() {
@@ -87,7 +90,12 @@ send KILL
 done
 exit 1`
 
-const of = (script: string, { pid, started }: Leader, ...more: ReadonlyArray<string>): ReadonlyArray<string> => [
+/** The argument vector that runs a script with its leader, and with what else the script takes. */
+export const leaderCommand = (
+  script: string,
+  { pid, started }: Leader,
+  ...more: ReadonlyArray<string>
+): ReadonlyArray<string> => [
   shell,
   "-c",
   script,
@@ -98,13 +106,14 @@ const of = (script: string, { pid, started }: Leader, ...more: ReadonlyArray<str
 ]
 
 /** Delivers the signal to the program's process group; ends with 0 where it was delivered. */
-export const signalCommand = (leader: Leader, name: string): ReadonlyArray<string> => of(signalScript, leader, name)
+export const signalCommand = (leader: Leader, name: string): ReadonlyArray<string> =>
+  leaderCommand(signalScript, leader, name)
 
 /** Delivers INT to the foreground of the program's terminal; ends with 0 where it was delivered. */
-export const interruptCommand = (leader: Leader): ReadonlyArray<string> => of(interruptScript, leader)
+export const interruptCommand = (leader: Leader): ReadonlyArray<string> => leaderCommand(interruptScript, leader)
 
 /** Ends all processes of the program, by the lines that it reads: see `schedule`. 0: nothing is left. */
-export const endCommand = (leader: Leader): ReadonlyArray<string> => of(endScript, leader)
+export const endCommand = (leader: Leader): ReadonlyArray<string> => leaderCommand(endScript, leader)
 
 /**
  * What the ending is told and when, in milliseconds after the line before: HUP, a second later TERM, two seconds later
