@@ -158,6 +158,21 @@ describe("a container that a program was not started in", () => {
     })
   })
 
+  it("is told by the cluster's reason where the cluster takes its pod away, which it says first", () => {
+    const evicted = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "TerminationByKubelet",
+      message: "low on memory"
+    }
+    const statuses = [{ name: "shell", state: ended(143) }]
+    const status = { ...phase, conditions: [scheduled, evicted], containerStatuses: statuses }
+    assert.deepStrictEqual(notRunning(pod(status), "shell"), {
+      reason: "TerminationByKubelet",
+      detail: "low on memory"
+    })
+  })
+
   it("is not at fault where it runs, or nothing is known of it", () => {
     const statuses = [{ name: "proxy", state: ended(1) }, { name: "shell", state: running }]
     assert.isUndefined(notRunning(pod({ ...phase, containerStatuses: statuses }), "shell"))

@@ -2,6 +2,7 @@
  * `kuberun serve` in a process of its own, for what `kuberun dev` decides by itself: the cluster that the configuration
  * names, and how it is called. In front of an embedded cluster in the test's process, so that a test can change it.
  */
+import type { Minicluster } from "@kuberun/minicluster"
 import { Process } from "@kuberun/testkit"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
@@ -47,3 +48,7 @@ export const serve = Effect.fn("Serve.serve")(function*(options: ServeOptions) {
   const [, port = ""] = yield* process.stderrMatch(/listening on 127\.0\.0\.1:(\d+)/)
   return service({ process, folder, kubeconfig: join(folder, "admin.kubeconfig"), port, key: "client_key" })
 })
+
+/** The service of a cluster that the test holds itself, to do to it what it likes. */
+export const inFrontOf = ({ kubeconfig }: Minicluster, config: Readonly<Record<string, unknown>>) =>
+  serve({ config, kubeconfig, flags: ["--kubeconfig", "admin.kubeconfig"] })

@@ -2,7 +2,7 @@
  * One run of a container, from a start of it to its end: what a program that runs in it depends on. Pure.
  */
 import type { ContainerStatus, Pod } from "../ports/Pod.ts"
-import { describeExit, type PodFault } from "./PodReadiness.ts"
+import { describeExit, disruption, type PodFault } from "./PodReadiness.ts"
 
 /** Tells one run from the next (`ContainerStatus`: `restartCount` never goes down while the pod lives). */
 export interface ContainerRun {
@@ -41,12 +41,16 @@ export const restartSince = (pod: Pod, container: string, run: ContainerRun): Re
 }
 
 /**
- * Why no program can run in the container `container` of a pod that was ready before: it is not running now. A
+ * Why no program can run in the container `container` of a pod that was ready before: it is not running now, with the
+ * cluster's reason where it is the cluster that takes the pod away. A
  * container that was started anew runs.
  */
 export const notRunning = (pod: Pod, container: string): PodFault | undefined => {
   const status = statusOf(pod, container)
   if (status === undefined || status.state?.running !== undefined) return undefined
+  // The kubelet ends the containers of a pod that it evicts before it calls the pod failed, and says why before both.
+  const taken = disruption(pod)
+  if (taken !== undefined) return taken
   const { terminated, waiting } = status.state ?? {}
   return {
     reason: waiting?.reason ?? terminated?.reason ?? "NotRunning",
