@@ -29,7 +29,7 @@ export const parse = (
   keys = configKeys
 ): Result.Result<RawConfig, string> => {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true })
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, merge: true })
   const faults = [...document.errors, ...document.warnings].map((fault) => {
     const { col, line } = lines.linePos(fault.pos[0])
     return `${file}:${line}:${col}: ${yamlFault(fault.code)}`
@@ -37,7 +37,7 @@ export const parse = (
   if (faults.length > 0) return Result.fail(faults.join("\n"))
   return Result.try({
     try: (): unknown => document.toJS(),
-    catch: () => `${file}: it has an alias without its anchor, or too many of them`
+    catch: () => `${file}: it has an alias without its anchor, too many of them, or << before what is no map`
   }).pipe(Result.flatMap((value) => {
     if (value === null || value === undefined) return Result.succeed({})
     return isMap(value)

@@ -31,6 +31,16 @@ describe("the configuration file", () => {
     assert.match(faultsOf("a: 1\n---\nb: 2\n"), /^kuberun\.yaml:\d+:\d+: /)
   })
 
+  it("may say what is the same twice only once, with anchors, aliases and merges", () => {
+    const text = "pod:\n  podSpec:\n    containers:\n      - &shell { name: shell, image: busybox }\n" +
+      "      - { <<: *shell, name: other }\n      - *shell\n"
+    const shell = { name: "shell", image: "busybox" }
+    assert.deepStrictEqual(Result.getOrThrow(parse("kuberun.yaml", text)), {
+      pod: { podSpec: { containers: [shell, { ...shell, name: "other" }, shell] } }
+    })
+    assert.include(faultsOf("pod: { <<: 5 }\n"), "<<")
+  })
+
   it("with an alias to nowhere, or a list at the top, is refused", () => {
     assert.include(faultsOf("pod: *nowhere\n"), "alias")
     assert.include(faultsOf("- a\n- b\n"), "expected a map")
