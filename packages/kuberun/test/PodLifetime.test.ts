@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, FakeSsh, Time } from "@kuberun/testkit"
-import { Effect, Fiber, Layer, Ref, Schema } from "effect"
+import { Effect, Fiber, Layer, Logger, Ref, References, Schema } from "effect"
 import { Cluster, ClusterError, type Config, decodeConfig, Kuberun, Unreachable } from "kuberun"
 
 const upTo = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
@@ -149,6 +149,38 @@ describe("a pod's lifetime", () => {
       assert.isDefined(leaving.pollUnsafe())
       assert.lengthOf(yield* world.deletedPods, 1)
       assert.deepStrictEqual(yield* world.livePods, [])
+    }))
+
+  it.effect("what the log says of a pod from its creation on has the pod's name among its fields", () =>
+    Effect.gen(function*() {
+      for (
+        const settings of [
+          { pod: { mode: "connection" } },
+          { pod: { mode: "user" } },
+          { pod: { mode: "persistent", name: "desk", createMissingPods: true } },
+          { pod: { mode: "connection" }, pool: { size: 1 } }
+        ]
+      ) {
+        const told: Array<readonly [message: string, pod: unknown]> = []
+        const logger = Logger.make(({ fiber, message }) => {
+          told.push([String(message), fiber.getRef(References.CurrentLogAnnotations)["pod"]])
+        })
+        const { layer, world } = yield* FakeCluster.make(FakeCluster.calmPlan)
+        const config = yield* decodeConfig(settings)
+        const connection = yield* FakeSsh.makeConnection()
+        yield* Effect.gen(function*() {
+          yield* Time.pass("5 seconds")
+          const fiber = yield* Kuberun.use((kuberun) => kuberun.handle(connection.connection)).pipe(
+            Effect.forkChild({ startImmediately: true })
+          )
+          yield* Time.pass("5 seconds")
+          const names = (yield* world.pods).map(({ metadata }) => metadata.name)
+          const about = told.filter(([message]) => /^pod (created|ready|claimed)/.test(message))
+          assert.lengthOf(about, 2, settings.pod.mode)
+          for (const [message, pod] of about) assert.include(names, pod, `${settings.pod.mode}: ${message}`)
+          yield* Fiber.interrupt(fiber)
+        }).pipe(Effect.provide(Kuberun.layer(config)), Effect.provide(layer), Effect.provide(Logger.layer([logger])))
+      }
     }))
 
   it.effect("a pod that runs for long costs the API server next to nothing, so that few calls a second serve many", () =>

@@ -52,7 +52,7 @@ export const make = Effect.fn("UserPods.make")(function*(
         onLeftBehind: lastDeletes ? onLeftBehind(ref) : Effect.void
       })
       return yield* follow(pod, container, activity)
-    })
+    }).pipe(Effect.annotateLogs({ pod: name }))
     return yield* withinStartTime(start, { pod: name, timeout: startTimeout(config), activity })
   })
 })

@@ -83,7 +83,8 @@ export const acquire = Effect.fn("PodLifetime.acquire")(function*(
   yield* Effect.addFinalizer(() =>
     Ref.get(creation).pipe(
       Effect.flatMap((known) => remove(manifest, known, options.stopTimeout)),
-      Effect.flatMap((gone) => gone ? Effect.void : options.onLeftBehind)
+      Effect.flatMap((gone) => gone ? Effect.void : options.onLeftBehind),
+      Effect.annotateLogs({ pod: name })
     )
   )
 
@@ -93,6 +94,6 @@ export const acquire = Effect.fn("PodLifetime.acquire")(function*(
     )
     yield* Effect.logInfo("pod created")
     return yield* follow(created, container, activity)
-  })
+  }).pipe(Effect.annotateLogs({ pod: name }))
   return yield* withinStartTime(start, { pod: name, timeout: options.startTimeout, activity })
 })

@@ -145,7 +145,7 @@ export const make = Effect.fn("PodPool.make")(function*(
     claim: Effect.fn("PodPool.claim")(function*(request: PodRequest) {
       const claimed = yield* claimAny(kept, request, onRefusal)
       if (claimed === undefined) return undefined
-      yield* Effect.logInfo(`pod ${claimed.pod.metadata.name} claimed from the pool`)
+      yield* Effect.annotateLogs(Effect.logInfo("pod claimed from the pool"), { pod: claimed.pod.metadata.name })
       return yield* Scope.provide(use(kept, request, claimed.pod), claimed.scope)
     }),
     own: Effect.map(
