@@ -16,6 +16,8 @@ const project = (name: string, timeoutMillis = 20_000) => ({
 
 export default defineConfig({
   test: {
+    // Many tests wait more than they work: for a Lease to lapse, a network to be given up, an image.
+    maxWorkers: 3,
     projects: [
       project("kuberun", 60_000),
       project("kubernetes", 60_000),
