@@ -15,11 +15,11 @@ const program = Effect.gen(function*() {
     instance: "classroom",
     pod: { podSpec: { containers: [{ name: "shell", image: "busybox" }] }, shellCommand: ["/bin/sh"] },
     pool: { size: seats, maxAge: "8h", classes: [{ name: "teachers", users: ["teacher-*"], size: 2 }] },
-    // Filling the pool is a burst of calls: a cluster of one's own takes more than the default of five a second.
-    connection: { qps: 50, burst: 100 },
     timeout: "60s"
   })
-  const kuberun = Kuberun.layer(config).pipe(Layer.provide(Kubernetes.layer({ _tag: "KubeconfigFile" })))
+  // Filling the pool is a burst of calls, of which a kubeconfig says nothing: no more than so many a second.
+  const limit = { qps: 50, burst: 100 }
+  const kuberun = Kuberun.layer(config).pipe(Layer.provide(Kubernetes.layer({ _tag: "KubeconfigFile" }, { limit })))
   const { privateKey } = yield* Ssh.generateKey("classroom")
   const server = yield* Ssh.make({ host: "127.0.0.1", port: 0, hostKeys: [privateKey] })
   yield* Effect.logInfo(`ssh -p ${server.address.port} pupil-1@127.0.0.1`)
