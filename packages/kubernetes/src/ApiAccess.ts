@@ -10,9 +10,10 @@ import { type ClusterError, Misconfigured } from "kuberun"
 import type { Agent } from "node:http"
 import type { RequestOptions } from "node:https"
 import type { Dispatcher } from "undici"
-import { failed, messageOf } from "./ApiFault.ts"
+import { failed } from "./ApiFault.ts"
 import * as Authenticators from "./Authenticators.ts"
 import type { ClusterSource } from "./ClusterSource.ts"
+import { credentialFault, readingFault } from "./CredentialCheck.ts"
 import { loadClientNode, loadKubeConfig } from "./KubeConfigFile.ts"
 
 /** What says who is asking: for the headers of a request. */
@@ -147,7 +148,7 @@ export const make = Effect.fn("ApiAccess.make")(function*(
             return await use(options)
           }),
         catch: (error) =>
-          failed(operation)(new Misconfigured({ detail: `the credentials cannot be used: ${messageOf(error)}` }))
+          failed(operation)(new Misconfigured({ detail: `the credentials cannot be used: ${readingFault(error)}` }))
       }).pipe(Effect.timeoutOrElse({
         duration: CREDENTIALS_TIMEOUT,
         orElse: () => {
@@ -157,9 +158,13 @@ export const make = Effect.fn("ApiAccess.make")(function*(
       }))
     )
 
-  // A file that is missing is better told now than by the first user's connection.
+  // A file that is missing, or holds something else, is better told now than by the first user's connection.
   if (Authenticators.isAtHand(config.getCurrentUser())) {
-    yield* prepare("read the cluster's configuration", () => undefined)
+    const fault = yield* prepare("read the cluster's configuration", credentialFault)
+    if (fault !== undefined) {
+      const detail = `the credentials cannot be used: ${fault}`
+      return yield* Effect.fail(failed("read the cluster's configuration")(new Misconfigured({ detail })))
+    }
   }
 
   const basic = (options: RequestOptions): Headers =>
