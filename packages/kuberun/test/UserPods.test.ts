@@ -156,10 +156,18 @@ describe("a user's pod", () => {
       const [first, second] = [yield* one.connect("alice"), yield* one.connect("alice")]
       yield* Time.pass("2 seconds")
       const claims = yield* fake.world.claims
-      assert.strictEqual(new Set(claims.map(({ metadata }) => metadata.name)).size, 1)
+      assert.lengthOf(claims, 1)
       const [manifest] = yield* fake.world.manifests
       assert.include(JSON.stringify(manifest?.spec), JSON.stringify(claims[0]?.metadata.name))
       yield* podOf(first)
       yield* podOf(second)
+      yield* first.close
+      yield* second.close
+      yield* Time.pass("1 minute")
+      assert.deepStrictEqual(yield* fake.world.pods, [])
+      const third = yield* one.connect("alice")
+      yield* Time.pass("2 seconds")
+      yield* podOf(third)
+      assert.lengthOf(yield* fake.world.claims, 1)
     }))
 })

@@ -144,7 +144,6 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
   const manifests = yield* Ref.make<ReadonlyArray<PodManifest>>([])
   const execs = yield* Ref.make<ReadonlyArray<ExecRequest>>([])
   const helpers = yield* Ref.make<ReadonlyArray<ExecRequest>>([])
-  const claims = yield* Ref.make<ReadonlyArray<ClaimManifest>>([])
   const open = yield* Ref.make(0)
   const worldScope = yield* Effect.scope
   const next = <A>(outcomes: ReadonlyArray<A>, otherwise: A) =>
@@ -314,7 +313,7 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
         : FakeProgram.announced(request, yield* (plan.exec === undefined ? echoProcess : plan.exec(request)))
     }),
     attach: (request) => Effect.andThen(counted, plan.attach === undefined ? echoProcess : plan.attach(request)),
-    createClaim: (claim) => Ref.update(claims, (before) => [...before, claim]),
+    createClaim: (claim) => store.createClaim(claim),
     createLease: (lease) => store.createLease(lease),
     updateLease: (lease) => store.updateLease(lease),
     listLeases: (query) => store.leases(query),
@@ -334,7 +333,7 @@ export const make = Effect.fn("FakeCluster.make")(function*(plan: FakeClusterPla
     manifests: Ref.get(manifests),
     execs: Ref.get(execs),
     helpers: Ref.get(helpers),
-    claims: Ref.get(claims),
+    claims: Effect.map(SubscriptionRef.get(state), (now) => [...now.claims.values()]),
     leases: Effect.map(SubscriptionRef.get(state), (now) => [...now.leases.values()]),
     pods: Effect.map(SubscriptionRef.get(state), (now) => [...now.pods.values()].map(({ pod }) => pod)),
     openStreams: Ref.get(open),

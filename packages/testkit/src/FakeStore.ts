@@ -5,6 +5,7 @@
 import { Clock, Effect, Option, SubscriptionRef } from "effect"
 import {
   AlreadyExists,
+  type ClaimManifest,
   ClusterError,
   type ClusterErrorReason,
   Conflict,
@@ -27,6 +28,7 @@ export interface StoredPod {
 export interface StoreState {
   readonly pods: ReadonlyMap<string, StoredPod>
   readonly leases: ReadonlyMap<string, Lease>
+  readonly claims: ReadonlyMap<string, ClaimManifest>
   /** Of the last write; every write has its own. */
   readonly version: number
 }
@@ -71,7 +73,12 @@ const creationTimestamp = Effect.map(
 type Step<A> = (now: StoreState, version: number) => Effect.Effect<readonly [A, StoreState], ClusterError>
 
 export const make = Effect.gen(function*() {
-  const state = yield* SubscriptionRef.make<StoreState>({ pods: new Map(), leases: new Map(), version: 0 })
+  const state = yield* SubscriptionRef.make<StoreState>({
+    pods: new Map(),
+    leases: new Map(),
+    claims: new Map(),
+    version: 0
+  })
   const write = <A>(step: Step<A>) =>
     SubscriptionRef.modifyEffect(
       state,
@@ -152,6 +159,13 @@ export const make = Effect.gen(function*() {
             pod.metadata.namespace === query.namespace && matches(pod.metadata.labels, query)
           )
       ),
+    createClaim: (claim: ClaimManifest) =>
+      write<void>((now) => {
+        const { name } = claim.metadata
+        return now.claims.has(name)
+          ? taken("create claim", name)
+          : Effect.succeed([undefined, { ...now, claims: new Map(now.claims).set(name, claim) }])
+      }),
     createLease: (manifest: LeaseManifest) =>
       write<Lease>((now, version) => {
         const { name } = manifest.metadata
