@@ -86,7 +86,7 @@ describe("output", () => {
       )
       for (const { bytes } of read) assert.isTrue(bytes.every((byte) => byte === bytes[0]))
       assert.strictEqual(yield* exitOf(process), "0")
-    }).pipe(Effect.scoped), { arbitrary: { runs: 40 } })
+    }).pipe(Effect.scoped), { arbitrary: { runs: 300 } })
 })
 
 describe("stdin", () => {

@@ -29,7 +29,7 @@ describe("the queue of a channel's input", () => {
       taken.push(...queue.take(Number.MAX_SAFE_INTEGER))
       assert.isTrue(Buffer.concat(pushed).equals(Buffer.concat(taken)))
       assert.strictEqual(queue.size(), 0)
-    }), { arbitrary: { runs: 100 } })
+    }), { arbitrary: { runs: 300 } })
 
   it("keeps single bytes in as much memory as they are", () => {
     const queue = ByteQueue.make()

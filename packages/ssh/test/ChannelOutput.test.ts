@@ -65,7 +65,7 @@ describe("the output of a channel", () => {
       assert.isTrue(bytesOf(sent, "Stderr").equals(bytesOf(outputs, "Stderr")))
       assert.isAtMost(state.largest, Math.min(packetSize, ChannelOutput.maximumPacket))
       assert.strictEqual(state.sentWhileCongested, 0)
-    }), { arbitrary: { runs: 100 } })
+    }), { arbitrary: { runs: 300 } })
 
   it("joins small pieces of one stream to packets, and keeps the order between the streams", () => {
     const piece = (tag: Output["_tag"], text: string): Output => ({ _tag: tag, bytes: Buffer.from(text) })
