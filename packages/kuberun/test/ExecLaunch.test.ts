@@ -1,9 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeCluster, Time } from "@kuberun/testkit"
 import { Deferred, Effect, Exit, Fiber, Ref, Scope, Sink, Stream } from "effect"
-import { ClusterError, decodeConfig, type ExecExit, type ExecProcess, type ExecRequest, Unreachable } from "kuberun"
+import {
+  Cluster,
+  ClusterError,
+  decodeConfig,
+  type ExecExit,
+  type ExecProcess,
+  type ExecRequest,
+  Unreachable
+} from "kuberun"
 import { PodDeleted, PodEnded } from "../src/pod/PodStartError.ts"
 import type { RunningPod } from "../src/pod/RunningPod.ts"
+import { stdout } from "../src/ports/Output.ts"
 import { type ExecLaunchOptions, launch } from "../src/session/ExecLaunch.ts"
 import type { ProgramLaunch } from "../src/session/Launch.ts"
 import { size } from "./SessionDriver.ts"
@@ -50,7 +59,12 @@ const recording = Effect.gen(function*() {
 /** One pod over a fake cluster, and a scope for its program. */
 const place = Effect.fn(function*(
   plan: Partial<FakeCluster.FakeClusterPlan>,
-  settings: { readonly shared?: boolean; readonly config?: unknown } = {}
+  settings: {
+    readonly shared?: boolean
+    readonly config?: unknown
+    /** How an exec's process is seen from here. */
+    readonly seen?: (process: ExecProcess) => ExecProcess
+  } = {}
 ) {
   const { layer, world } = yield* FakeCluster.make({ ...FakeCluster.calmPlan, ...plan })
   const gone = yield* Deferred.make<never, PodEnded>()
@@ -64,6 +78,11 @@ const place = Effect.fn(function*(
   }
   const podScope = yield* Scope.make()
   const scope = yield* Scope.make()
+  const { seen = (process: ExecProcess) => process } = settings
+  const seenSo = Effect.updateService(
+    Cluster,
+    (cluster) => ({ ...cluster, exec: (request: ExecRequest) => Effect.map(cluster.exec(request), seen) })
+  )
   const options: ExecLaunchOptions = {
     config: yield* Effect.orDie(decodeConfig(settings.config ?? {})),
     shared: settings.shared ?? false,
@@ -75,10 +94,14 @@ const place = Effect.fn(function*(
     podGone: Deferred.fail(gone, new PodEnded({ pod: "pod", reason: new PodDeleted() })),
     /** In the surrounding scope. */
     launch: (asked: ProgramLaunch = program) =>
-      launch(pod, asked, Effect.succeed(size(80, 24)), options).pipe(Effect.provide(layer)),
+      launch(pod, asked, Effect.succeed(size(80, 24)), options).pipe(seenSo, Effect.provide(layer)),
     /** In a scope that `close` closes. */
     start: (asked: ProgramLaunch = program) =>
-      launch(pod, asked, Effect.succeed(size(80, 24)), options).pipe(Effect.provide(layer), Scope.provide(scope)),
+      launch(pod, asked, Effect.succeed(size(80, 24)), options).pipe(
+        seenSo,
+        Effect.provide(layer),
+        Scope.provide(scope)
+      ),
     close: Scope.close(scope, Exit.void)
   }
 })
@@ -179,6 +202,21 @@ describe("a program's launch", () => {
         assert.lengthOf(yield* world.helpers, 1)
         assert.strictEqual(yield* world.openStreams, 0)
       }
+    }))
+
+  it.effect("ends also a program whose first output came before its announcement, and whose client took none", () =>
+    Effect.gen(function*() {
+      const early = Stream.make(stdout(new TextEncoder().encode("x")))
+      const { close, start, world } = yield* place({ exec: () => Effect.succeed(running) }, {
+        shared: true,
+        seen: (process) => ({ ...process, output: Stream.concat(early, process.output) })
+      })
+      yield* start()
+      const closing = yield* Effect.forkChild(close)
+      yield* Time.pass("1 second")
+      assert.isDefined(closing.pollUnsafe())
+      assert.lengthOf(yield* world.helpers, 1)
+      assert.strictEqual(yield* world.openStreams, 0)
     }))
 
   it.effect("waits no longer for a start that never ends than it takes a person to notice", () =>

@@ -128,12 +128,14 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
   const terminal = program.terminal === undefined ? undefined : yield* size
   const leader = yield* Deferred.make<Found | undefined>()
   const streams = yield* Scope.make()
+  const leaving = yield* Deferred.make<void>()
   let endedItself = false
 
   const fileOf = (way: Way) => way === "Agent" ? pod.agentPath : shell
   const help = (way: Way) => helpers(cluster, running, way === "Agent" ? agent : undefined)
 
   const letGo = Effect.gen(function*() {
+    yield* Deferred.succeed(leaving, undefined)
     // A program that is just being started in a pod that stays is waited for, to be ended.
     const known = shared || (yield* Deferred.isDone(leader))
       ? yield* Effect.timeoutOption(Deferred.await(leader), lateStart)
@@ -204,6 +206,7 @@ export const launch = Effect.fn("ExecLaunch.launch")(function*(
           Effect.flatMap((found) => Deferred.succeed(leader, found && { leader: found, way })),
           Effect.forkIn(attempt, { startImmediately: true })
         )
+        yield* Effect.forkIn(Effect.andThen(Deferred.await(leaving), started.skipToLeader), attempt)
         return started.process
       }
       yield* Effect.logDebug(way === "Agent" ? `the image has no ${pod.agentPath}` : "the image has no shell")

@@ -18,6 +18,11 @@ export interface StartedProgram {
   readonly process: ExecProcess
   /** Completes when it is known which process the program is, or that it will not be known. */
   readonly leader: Effect.Effect<Leader | undefined>
+  /**
+   * Reads the output away until that is known. For who lets go of a program whose client took nothing more of it: output
+   * on the other stream may stand before the announcement.
+   */
+  readonly skipToLeader: Effect.Effect<void>
   /** It ended before it had announced itself or written anything: it may never have been started. */
   readonly endedUnseen: boolean
 }
@@ -130,6 +135,12 @@ export const read = Effect.fn("ProgramStart.read")(function*(
       exit: Effect.map(process.exit, (exit) => state.isMissing ? missing(command) : exit)
     },
     leader: Deferred.await(leader),
+    skipToLeader: Effect.gen(function*() {
+      yield* Fiber.join(begun)
+      while (state.held !== undefined && state.end === undefined) {
+        yield* Effect.catchCause(advance, () => Effect.succeed<Chunk>([]))
+      }
+    }),
     endedUnseen: Option.isSome(first) && first.value.length === 0 && state.end !== undefined && !state.isMissing
   }
 })
