@@ -203,6 +203,22 @@ describe("a pod's lifetime", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
+  it.effect("a create that is never answered is let go when the time for the pod's deletion is over", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* FakeCluster.make(FakeCluster.calmPlan)
+      const letGo = yield* Ref.make(false)
+      const silent = withCreate(layer, () => () => Effect.onInterrupt(Effect.never, () => Ref.set(letGo, true)))
+      const connection = yield* FakeSsh.makeConnection()
+      const fiber = yield* handling(silent, connection)
+      yield* Time.pass("1 second")
+      const leaving = yield* Effect.forkChild(Fiber.interrupt(fiber))
+      yield* Time.pass("50 seconds")
+      assert.isFalse(yield* Ref.get(letGo))
+      yield* Time.pass("20 seconds")
+      assert.isDefined(leaving.pollUnsafe())
+      assert.isTrue(yield* Ref.get(letGo))
+    }))
+
   it.effect("a watch that says nothing is made up for by polling", () =>
     Effect.gen(function*() {
       const { layer, world } = yield* FakeCluster.make({

@@ -38,6 +38,32 @@ describe("a warm pool over a cluster that fails", () => {
       }).pipe(Effect.provide(layer))
     }))
 
+  it.effect("a claim that is never answered is withdrawn when its user leaves, and let go", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make(calmPlan)
+      const config = yield* poolConfig({ size: 1 })
+      const letGo = yield* Ref.make(false)
+      const silent = altered(layer, ({ patchPod }) => ({
+        patchPod: (pod, patch, state) =>
+          patch.labels === undefined
+            ? patchPod(pod, patch, state)
+            : Effect.onInterrupt(Effect.never, () => Ref.set(letGo, true))
+      }))
+      yield* Effect.gen(function*() {
+        const { drain, pool } = yield* startReplica(config, "one")
+        yield* untilFull
+        const claim = yield* connect(pool, "c1")
+        yield* Time.pass("1 second")
+        const closing = yield* Effect.forkChild(claim.close)
+        yield* Time.pass("1 second")
+        yield* Fiber.join(closing)
+        assert.isTrue(yield* Ref.get(letGo))
+        assert.deepStrictEqual(yield* claim.owed, [])
+        assert.lengthOf(freeOf(yield* world.pods), 1)
+        yield* drain
+      }).pipe(Effect.provide(silent))
+    }))
+
   it.effect("a claim that is carried out after its user has left is deleted", () =>
     Effect.gen(function*() {
       const { layer, world } = yield* FakeCluster.make(calmPlan)

@@ -276,4 +276,13 @@ describe("a pod that is taken from under its sessions", () => {
         "Your pod p has ended under this session: it was evicted from its node: The node was low on resource: memory (Evicted)."
       )
     })))
+
+  it.effect("is gone when another one has its name, though nobody saw it go", () =>
+    Effect.gen(function*() {
+      const { change, pod } = yield* ready
+      const ended = yield* Effect.forkChild(Effect.flip(pod.ended))
+      yield* change((before) => ({ ...before, metadata: { ...before.metadata, uid: "another" } }))
+      assert.isDefined(ended.pollUnsafe())
+      assert.match(podSentence(yield* Fiber.join(ended)), /was deleted/)
+    }))
 })

@@ -160,6 +160,29 @@ describe("the program of a session", () => {
       assert.deepStrictEqual((yield* statuses(client)).map(({ _tag }) => _tag), ["Signaled"])
     }))
 
+  it.effect("whose stream breaks because its pod has just gone is told by the pod's end", () =>
+    Effect.gen(function*() {
+      const lost = new ClusterError({ operation: "exec", reason: new StreamLost({ detail: "cut" }) })
+      const { client } = yield* connect({
+        watches: ["silent"],
+        replacedAfterMillis: 500,
+        exec: () =>
+          Effect.succeed({
+            stdin: Sink.drain,
+            output: Stream.fromEffectDrain(Effect.andThen(Effect.sleep("1 second"), Effect.fail(lost))),
+            resize: () => Effect.void,
+            exit: Effect.fail(lost)
+          })
+      })
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      yield* Time.pass("1200 millis")
+      assert.match(
+        (yield* client.texts).stderr,
+        /^kuberun: Your pod kuberun-[a-z0-9]+ was deleted, so this session ends\.\n$/
+      )
+      assert.deepStrictEqual((yield* statuses(client)).map(({ _tag }) => _tag), ["Signaled"])
+    }))
+
   it.effect("whose start is not answered ends when its pod does", () =>
     Effect.gen(function*() {
       const { client, world } = yield* connect({ exec: () => Effect.never })

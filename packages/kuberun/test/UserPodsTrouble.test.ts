@@ -173,6 +173,18 @@ describe("a user's pod", () => {
       yield* podOf(connection)
     }))
 
+  it.effect("that could not be deleted in time is deleted when the cluster takes it", () =>
+    Effect.gen(function*() {
+      const { fake, start } = yield* worldOf({ deletes: Array.from({ length: 40 }, () => "fault") }, { linger: "1m" })
+      const connection = yield* (yield* start()).connect("alice")
+      yield* Time.pass("2 seconds")
+      yield* connection.close
+      yield* Time.pass("150 seconds")
+      assert.lengthOf(yield* fake.world.livePods, 1)
+      yield* Time.pass("20 minutes")
+      assert.deepStrictEqual(yield* fake.world.livePods, [])
+    }))
+
   it.effect("is told what it was doing when its time to start is over, and let go", () =>
     Effect.gen(function*() {
       const { fake, start } = yield* worldOf({ start: "never" })
