@@ -328,6 +328,32 @@ describe("a pod's greatest lifetime", () => {
       assert.deepStrictEqual(yield* names(world), [])
     }))
 
+  it.effect("counts from the same time for a connection to it, which places the creation on this process's clock", () =>
+    Effect.gen(function*() {
+      const world = yield* worldOf({ maxLifetime: "10m", linger: "24h" })
+      const one = yield* world.start(({ createLease }) => ({ createLease: stamped(createLease) }))
+      yield* Time.pass("6 seconds")
+      const made = yield* Clock.currentTimeMillis
+      const first = yield* one.connect("alice")
+      yield* Time.pass("2 seconds")
+      yield* first.close
+      const [name = ""] = yield* names(world)
+      yield* world.fake.world.changePod(name, (pod) => ({
+        ...pod,
+        metadata: { ...pod.metadata, creationTimestamp: new Date(made + ahead).toISOString() }
+      }))
+      yield* Time.pass("5 minutes")
+      const second = yield* one.connect("alice")
+      yield* Time.pass("2 seconds")
+      const opened = yield* Ref.get(second.opened)
+      const created = opened !== undefined && Exit.isSuccess(opened) ? opened.value.created : undefined
+      assert.strictEqual(created, made + 1000)
+      yield* Time.pass(made + 601_000 - (yield* Clock.currentTimeMillis) - 1)
+      assert.deepStrictEqual(yield* names(world), [name])
+      yield* Time.pass("1 second")
+      assert.deepStrictEqual(yield* names(world), [])
+    }))
+
   it.effect("counts from when it was seen first where nothing is known of the server's clock", () =>
     Effect.gen(function*() {
       const world = yield* worldOf({ maxLifetime: "10m", linger: "24h" })

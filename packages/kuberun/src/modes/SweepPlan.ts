@@ -52,6 +52,13 @@ export const withSeen = (before: FirstSeen, pods: ReadonlyArray<Pod>, now: numbe
 const timestampGrain = 1000
 
 /**
+ * A time of the API server's by our clock, at the latest; `undefined` where nothing is known of its clock. Both in
+ * milliseconds.
+ */
+export const onOurClock = (created: number | undefined, clockLead: number | undefined): number | undefined =>
+  created === undefined || clockLead === undefined ? undefined : created + clockLead + timestampGrain
+
+/**
  * When the pod's lifetime is over, by our clock; `undefined` where it has no end. No two clocks are compared: the pod's
  * creation is placed on ours by the creation of something that we have seen being made (`clockLead`), or else counts
  * from when we first saw the pod. So it is never over too early, and later by no more than the service's last start.
@@ -65,8 +72,6 @@ export const expiryOf = (
   const seen = firstSeen.get(pod.metadata.uid ?? "")
   if (config.pod.maxLifetime === undefined || seen === undefined) return undefined
   const created = Date.parse(pod.metadata.creationTimestamp ?? "")
-  const since = Number.isNaN(created) || clockLead === undefined
-    ? seen
-    : Math.min(seen, created + clockLead + timestampGrain)
+  const since = Math.min(seen, onOurClock(Number.isNaN(created) ? undefined : created, clockLead) ?? seen)
   return since + Duration.toMillis(config.pod.maxLifetime)
 }

@@ -18,6 +18,7 @@ import { take } from "./PodHold.ts"
 import * as PodHolds from "./PodHolds.ts"
 import type { Replica } from "./Replica.ts"
 import * as Sweeper from "./Sweeper.ts"
+import { onOurClock } from "./SweepPlan.ts"
 
 /**
  * The pods of an installation's users, as this replica serves them. When the scope closes, pods whose linger is not over
@@ -51,7 +52,9 @@ export const make = Effect.fn("UserPods.make")(function*(
         activity,
         onLeftBehind: lastDeletes ? onLeftBehind(ref) : Effect.void
       })
-      return yield* follow(pod, container, activity)
+      const running = yield* follow(pod, container, activity)
+      // As the sweeper counts: an end that another clock says would come while the pod lives on.
+      return { ...running, created: onOurClock(running.created, yield* replica.clockLead) ?? running.created }
     }).pipe(Effect.annotateLogs({ pod: name }))
     return yield* withinStartTime(start, { pod: name, timeout: startTimeout(config), activity })
   })

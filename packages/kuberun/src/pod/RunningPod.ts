@@ -15,7 +15,10 @@ export interface RunningPod {
   readonly ref: PodRef
   /** The container that programs run in. */
   readonly container: string
-  /** When the pod was created, by the API server's clock in milliseconds since 1970; `undefined` where it does not say. */
+  /**
+   * When the pod was created, in milliseconds since 1970; `undefined` where the API server does not say. By its clock,
+   * or by ours where the source knows how far they are apart.
+   */
   readonly created: number | undefined
   /** Fails when the pod is no more, though its scope is still open: deleted from outside, evicted, ended. */
   readonly ended: Effect.Effect<never, PodEnded>
