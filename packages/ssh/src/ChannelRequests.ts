@@ -38,6 +38,8 @@ export const make = (options: {
   // Bounded by the connection, which stops reading from the client when too many are counted.
   const queue = Effect.runSync(Queue.unbounded<{ request: SessionRequest; wantReply: boolean }, Cause.Done>())
   const unanswered: Array<Unanswered> = []
+  /** Those without an answer that nobody has taken yet. */
+  let untaken = 0
   let ended = false
 
   const sendAnswers = () => {
@@ -60,7 +62,10 @@ export const make = (options: {
   return {
     stream: Stream.fromPull(Effect.succeed(
       Effect.map(Queue.take(queue), ({ request, wantReply }) => {
-        if (!wantReply) count(-1)
+        if (!wantReply && !ended) {
+          untaken -= 1
+          count(-1)
+        }
         return [request] as const
       })
     )),
@@ -70,6 +75,7 @@ export const make = (options: {
       if (decoded === undefined) return violation(`it sent a malformed ${type} request`)
       const slot: Unanswered = { answer: undefined, isTerminal: decoded._tag === "Terminal" }
       if (wantReply) unanswered.push(slot)
+      else untaken += 1
       count(1)
       const reply = wantReply ? replyTo(slot) : () => Effect.void
       Queue.offerUnsafe(queue, { request: { ...decoded, reply }, wantReply })
@@ -78,6 +84,8 @@ export const make = (options: {
       if (ended) return
       ended = true
       for (const _ of unanswered.splice(0)) count(-1)
+      // A handler that is done with its channel takes no more of them: other channels are not to wait for that.
+      for (; untaken > 0; untaken -= 1) count(-1)
       Queue.endUnsafe(queue)
     }
   }

@@ -173,4 +173,19 @@ describe("what a client sends", () => {
       yield* eventually(() => taken === total)
       assert.isFalse(raw.isClosed())
     }))
+
+  it.live("is read on when a channel closes whose handler has left requests untaken", () =>
+    Effect.gen(function*() {
+      const server = yield* start(
+        sessions((channel) => channel.closed),
+        { limits: { maxPendingRequests: 8 } }
+      )
+      const raw = yield* connect(server.port)
+      for (let round = 0; round < 4; round += 1) {
+        const channel = yield* raw.open()
+        for (let sent = 0; sent < 5; sent += 1) channel.request("window-change", false, Buffer.alloc(16))
+        channel.close()
+        assert.strictEqual((yield* Effect.timeoutOption(raw.handled, "5 seconds"))._tag, "Some")
+      }
+    }))
 })
