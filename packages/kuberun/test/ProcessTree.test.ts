@@ -92,6 +92,22 @@ for (const { name: shell, sh } of shells) {
         assert.isNotEmpty(stat(other.pid))
       })))
 
+    it.live("get it once, also where kill takes -- for a process that there is not, as busybox' does", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const program = yield* leader(`sleep 1000 ${mark()}; :`)
+        const log = join(directory, mark())
+        const [file = "", option = "", script = "", ...more] = signalCommand(program, "TERM")
+        const kill = `kill() {
+[ "$1" = -s ] && shift
+name=\${1#-} code=0; shift
+for who; do [ "$who" = -- ] && code=1 || { echo "$name $who" >>${log}; command kill "-$name" "$who"; }; done
+return $code
+}
+`
+        assert.strictEqual(yield* helper(sh, [file, option, kill + script, ...more]), 0)
+        assert.strictEqual(readFileSync(log, "utf8"), `TERM -${program.pid}\n`)
+      })))
+
     it.live("get none meant for another that had the same number, or that has ended", () =>
       Effect.scoped(Effect.gen(function*() {
         const program = yield* leader(`sleep 1000; :`)

@@ -23,15 +23,18 @@ fields \${stat##*) }
 leader=$1 birth=$2
 same() { look "$leader" && [ "\${birth:-$started}" = "$started" ]; }`
 
-/** To the leader's process group, as sshd does it, or to the leader alone where it has left that. */
+/**
+ * To the leader's process group, as sshd does it, or to the leader alone where it has left that. There is no `--` before
+ * the group: busybox' kill takes that for a process, and fails after it has signalled the others.
+ */
 const signalScript = `${lookScript}
 same || [ ! -r /proc/self/stat ] || exit 1
-kill -s "$3" -- "-$leader" 2>/dev/null || kill -s "$3" "$leader" 2>/dev/null`
+kill "-$3" "-$leader" 2>/dev/null || kill -s "$3" "$leader" 2>/dev/null`
 
 /** To the process group that the leader's terminal has in its foreground: where Ctrl-C goes. */
 const interruptScript = `${lookScript}
 same || exit 1
-[ "$foreground" -gt 1 ] && kill -s INT -- "-$foreground" 2>/dev/null`
+[ "$foreground" -gt 1 ] && kill -INT "-$foreground" 2>/dev/null`
 
 /**
  * For each line on stdin, a signal's name or `-`, sends that to all processes of the tree, and ends with 0 when there
