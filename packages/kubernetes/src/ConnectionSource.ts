@@ -25,12 +25,14 @@ export const serverUrl = (host: string, path: string): Result.Result<string, str
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//iu.test(written)
     ? written
     : `https://${bareIpv6 ? `[${written}]` : written}`
+  // What stands before an @ may be a password.
+  const shown = written.includes("@") ? "connection.host" : `connection.host "${host}"`
   if (written === "" || !URL.canParse(withScheme)) {
-    return Result.fail(`connection.host "${host}" is not a host, host:port or URL`)
+    return Result.fail(`${shown} is not a host, host:port or URL`)
   }
   const url = new URL(withScheme)
   if (url.protocol !== "https:" && url.protocol !== "http:") {
-    return Result.fail(`connection.host "${host}" has the scheme ${url.protocol} where http: or https: is allowed`)
+    return Result.fail(`${shown} has the scheme ${url.protocol} where http: or https: is allowed`)
   }
   if (url.username !== "" || url.password !== "") {
     return Result.fail("connection.host holds credentials; write them as connection.username and connection.password")

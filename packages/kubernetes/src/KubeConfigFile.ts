@@ -103,7 +103,9 @@ const selectContext = (config: KubeConfig, name: string, context: string | undef
       `its clusters are: ${quoted(config.clusters.map((each) => each.name))}`
   }
   if (!URL.canParse(cluster.server)) {
-    return `in ${name}, the cluster "${cluster.name}" has the server "${cluster.server}", which is not a URL`
+    // What stands before an @ may be a password.
+    const server = cluster.server.includes("@") ? "a server" : `the server "${cluster.server}"`
+    return `in ${name}, the cluster "${cluster.name}" has ${server}, which is not a URL`
   }
   if (cluster.server.startsWith("http:") && !cluster.skipTLSVerify) {
     return `in ${name}, the cluster "${cluster.name}" is served over plain http, which is only accepted together with ` +

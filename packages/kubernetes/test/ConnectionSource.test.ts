@@ -28,8 +28,12 @@ describe("the server's URL", () => {
   }
 
   it("is refused without repeating credentials in it", () => {
-    const refused = serverUrl("https://user:secret@example.org", "/api")
-    assert.notInclude(Result.isFailure(refused) ? refused.failure : "secret", "secret")
+    for (
+      const server of ["https://user:secret@example.org", "https://user:secret@a b", "ftp://user:secret@a", "u:secret@"]
+    ) {
+      const refused = serverUrl(server, "/api")
+      assert.notInclude(Result.isFailure(refused) ? refused.failure : "secret", "secret", server)
+    }
   })
 })
 

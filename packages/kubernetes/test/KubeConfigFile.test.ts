@@ -87,6 +87,13 @@ describe("a kubeconfig", () => {
       assert.notInclude(message, "\n")
     }))
 
+  it.effect("with credentials in a server that is no URL is refused without showing them", () =>
+    Effect.gen(function*() {
+      const message = yield* sentence(load(yaml({ cluster: "server: 'https://me:top-secret@a b'" })))
+      assert.include(message, "not a URL")
+      assert.notInclude(message, "top-secret")
+    }))
+
   it.effect("that does not exist is refused with its path", () =>
     Effect.gen(function*() {
       const message = yield* sentence(loadKubeConfig({ _tag: "KubeconfigFile", path: "/nowhere/config" }))
