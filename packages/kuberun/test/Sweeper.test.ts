@@ -322,36 +322,47 @@ describe("a pod's greatest lifetime", () => {
       yield* Time.settle
       yield* world.fake.world.changePod("old", createdAgo(8))
       yield* world.start(({ createLease }) => ({ createLease: stamped(createLease) }))
-      yield* Time.pass("119 seconds")
+      yield* Time.pass("121 seconds")
       assert.deepStrictEqual(yield* names(world), ["old"])
       yield* Time.pass("3 seconds")
       assert.deepStrictEqual(yield* names(world), [])
     }))
 
-  it.effect("counts from the same time for a connection to it, which places the creation on this process's clock", () =>
+  it.effect("counts from the same time for connections to it, and whoever comes after it gets another pod", () =>
     Effect.gen(function*() {
       const world = yield* worldOf({ maxLifetime: "10m", linger: "24h" })
-      const one = yield* world.start(({ createLease }) => ({ createLease: stamped(createLease) }))
+      const one = yield* world.start(({ createLease, createPod }) => ({
+        createLease: stamped(createLease),
+        createPod: (manifest) =>
+          Effect.gen(function*() {
+            yield* createPod(manifest)
+            const now = yield* Clock.currentTimeMillis
+            const creationTimestamp = new Date(now + ahead).toISOString()
+            yield* world.fake.world.changePod(
+              manifest.metadata.name,
+              (pod) => ({ ...pod, metadata: { ...pod.metadata, creationTimestamp } })
+            )
+            return yield* world.store.readPod(manifest.metadata)
+          })
+      }))
       yield* Time.pass("6 seconds")
       const made = yield* Clock.currentTimeMillis
       const first = yield* one.connect("alice")
       yield* Time.pass("2 seconds")
+      const opened = yield* Ref.get(first.opened)
+      assert.strictEqual(opened !== undefined && Exit.isSuccess(opened) ? opened.value.created : undefined, made + 1000)
       yield* first.close
-      const [name = ""] = yield* names(world)
-      yield* world.fake.world.changePod(name, (pod) => ({
-        ...pod,
-        metadata: { ...pod.metadata, creationTimestamp: new Date(made + ahead).toISOString() }
-      }))
-      yield* Time.pass("5 minutes")
-      const second = yield* one.connect("alice")
-      yield* Time.pass("2 seconds")
-      const opened = yield* Ref.get(second.opened)
-      const created = opened !== undefined && Exit.isSuccess(opened) ? opened.value.created : undefined
-      assert.strictEqual(created, made + 1000)
+      const before = yield* world.fake.world.livePods
       yield* Time.pass(made + 601_000 - (yield* Clock.currentTimeMillis) - 1)
-      assert.deepStrictEqual(yield* names(world), [name])
+      yield* one.connect("alice")
+      assert.deepStrictEqual(yield* world.fake.world.livePods, before)
       yield* Time.pass("1 second")
-      assert.deepStrictEqual(yield* names(world), [])
+      const late = yield* one.connect("alice")
+      yield* Time.pass("10 seconds")
+      assert.isTrue(Exit.isSuccess((yield* Ref.get(late.opened)) ?? Exit.die("it did not open")))
+      const after = yield* world.fake.world.livePods
+      assert.lengthOf(after, 1)
+      assert.notDeepEqual(after, before)
     }))
 
   it.effect("counts from when it was seen first where nothing is known of the server's clock", () =>

@@ -4,7 +4,7 @@
  * The release is registered before anything is sent: a request that was interrupted, timed out or lost its answer may
  * have taken hold all the same. A pod that is made is made with the hold in it, so that it is never without one.
  */
-import { Effect, Ref, Schedule, type Scope, Semaphore, SubscriptionRef } from "effect"
+import { Clock, Effect, Ref, Schedule, type Scope, Semaphore, SubscriptionRef } from "effect"
 import { PodStartError, Refused, Unusable } from "../pod/PodStartError.ts"
 import { mayCreateAgain, startBackoff } from "../pod/Retry.ts"
 import { Cluster } from "../ports/Cluster.ts"
@@ -15,6 +15,7 @@ import { holdPatch } from "./Holders.ts"
 import { nothingSent, release, send } from "./HoldRelease.ts"
 import { conflictPause, moved, readOrAbsent, stateOf } from "./Linger.ts"
 import type { Hold, Holds, HoldState } from "./PodHolds.ts"
+import { hasExpired } from "./SweepPlan.ts"
 import { nextStep, type Wish } from "./UserPod.ts"
 
 /** What to hold, and what to make where it is not there. */
@@ -73,7 +74,10 @@ export const take = Effect.fn("PodHold.take")(function*(
   const step = Effect.gen(function*() {
     const value = yield* holds.value
     const found = yield* readOrAbsent(hold.ref)
-    const next = nextStep(config, found, { ...request, value })
+    const wanted = nextStep(config, found, { ...request, value })
+    const now = yield* Clock.currentTimeMillis
+    const isOver = found !== undefined && hasExpired(config, found, yield* holds.replica.clockLead, now)
+    const next = wanted === "Hold" && isOver ? "Replace" : wanted
     if (found === undefined || next === "Create") {
       if (request.claim !== undefined) yield* createClaim(request.claim)
       const { annotations } = manifest.metadata

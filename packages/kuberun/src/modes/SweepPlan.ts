@@ -58,10 +58,27 @@ const timestampGrain = 1000
 export const onOurClock = (created: number | undefined, clockLead: number | undefined): number | undefined =>
   created === undefined || clockLead === undefined ? undefined : created + clockLead + timestampGrain
 
+/** When the pod was made, by our clock; `undefined` where that is not known. */
+const madeAt = (pod: Pod, clockLead: number | undefined): number | undefined => {
+  const created = Date.parse(pod.metadata.creationTimestamp ?? "")
+  return onOurClock(Number.isNaN(created) ? undefined : created, clockLead)
+}
+
+/** Whether the pod has lived for as long as it may: its connections end, and nobody needs to begin another. */
+export const hasExpired = (config: Config, pod: Pod, clockLead: number | undefined, now: number): boolean => {
+  const made = madeAt(pod, clockLead)
+  return config.pod.maxLifetime !== undefined && made !== undefined &&
+    made + Duration.toMillis(config.pod.maxLifetime) <= now
+}
+
+/** The connections' own end comes first, also on a replica that knows less of the clocks: their users are told why. */
+const farewell = 2000
+
 /**
- * When the pod's lifetime is over, by our clock; `undefined` where it has no end. No two clocks are compared: the pod's
- * creation is placed on ours by the creation of something that we have seen being made (`clockLead`), or else counts
- * from when we first saw the pod. So it is never over too early, and later by no more than the service's last start.
+ * When the pod has outlived its lifetime, by our clock; `undefined` where it has no end. No two clocks are compared: the
+ * pod's creation is placed on ours by the creation of something that we have seen being made (`clockLead`), or else
+ * counts from when we first saw the pod. So it is never over too early, and later by no more than the service's last
+ * start and a farewell.
  */
 export const expiryOf = (
   config: Config,
@@ -71,7 +88,5 @@ export const expiryOf = (
 ): number | undefined => {
   const seen = firstSeen.get(pod.metadata.uid ?? "")
   if (config.pod.maxLifetime === undefined || seen === undefined) return undefined
-  const created = Date.parse(pod.metadata.creationTimestamp ?? "")
-  const since = Math.min(seen, onOurClock(Number.isNaN(created) ? undefined : created, clockLead) ?? seen)
-  return since + Duration.toMillis(config.pod.maxLifetime)
+  return Math.min(seen, madeAt(pod, clockLead) ?? seen) + Duration.toMillis(config.pod.maxLifetime) + farewell
 }
