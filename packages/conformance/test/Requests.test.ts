@@ -1,30 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import { readFileSync } from "node:fs"
-import { join } from "node:path"
-import ssh2 from "ssh2"
+import type ssh2 from "ssh2"
 import { type Service, start } from "./support/Service.ts"
+import { connect } from "./support/SshClient.ts"
 
 class Running extends Context.Service<Running, Service>()("test/Running") {
   static readonly layer = Layer.effect(Running, start({ pod: { subsystems: { environment: "printenv" } } }))
 }
-
-/** What ssh(1) never does, and what it does too slowly 256 times, is asked by ssh2's client. */
-const connect = Effect.fn(function*({ folder, process }: Service) {
-  const [, port = ""] = yield* process.stdoutMatch(/^ready: ssh .*-p (\d+) /m)
-  const client = new ssh2.Client()
-  yield* Effect.addFinalizer(() => Effect.sync(() => client.destroy()))
-  yield* Effect.callback<void>((resume) => {
-    client.on("ready", () => resume(Effect.void)).on("error", (error) => resume(Effect.die(error)))
-    client.connect({
-      host: "127.0.0.1",
-      port: Number(port),
-      username: "demo",
-      privateKey: readFileSync(join(folder, ".kuberun/client_key"))
-    })
-  })
-  return client
-})
 
 const exec = (client: ssh2.Client, command: string, options: ssh2.ExecOptions = {}) =>
   Effect.callback<ssh2.ClientChannel, Error>((resume) => {

@@ -40,16 +40,16 @@ const ofText = (type: FieldType, text: string): unknown => {
   }
 }
 
-const any: FieldType = { _tag: "Scalar", name: "any" }
+const anything: FieldType = { _tag: "Scalar", name: "any" }
 
 const ofTree = (type: FieldType, tree: TextTree): unknown => {
   if (typeof tree === "string") return ofText(type, tree)
-  if (Array.isArray(tree)) return tree.map((item: TextTree) => ofTree(type._tag === "List" ? type.of : any, item))
+  if (Array.isArray(tree)) return tree.map((item: TextTree) => ofTree(type._tag === "List" ? type.of : anything, item))
   const fields = type._tag === "Object" ? podSpecTypes.get(type.name) : undefined
   return Object.fromEntries(
     Object.entries(tree).map(([key, item]: [string, TextTree]) => [
       key,
-      ofTree(type._tag === "Map" ? type.of : fields?.get(key)?.type ?? any, item)
+      ofTree(type._tag === "Map" ? type.of : fields?.get(key)?.type ?? anything, item)
     ])
   )
 }
