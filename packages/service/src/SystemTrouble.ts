@@ -12,6 +12,8 @@ export const fileTrouble = (error: PlatformError.PlatformError): string => {
       return "permission denied"
     case "AlreadyExists":
       return "it exists already"
+    case "BadResource":
+      return "it is a folder, or leads nowhere"
     default:
       return error.reason._tag === "BadArgument" ? error.reason.message : error.reason.description ?? error.reason._tag
   }

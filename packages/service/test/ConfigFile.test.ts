@@ -131,6 +131,6 @@ describe("the configuration file", () => {
       const missing = yield* Effect.flip(read(paths.join(folder, "none.yaml")))
       assert.match(missing.message, /^cannot read the configuration .*none\.yaml: there is no such file$/)
       const isFolder = yield* Effect.flip(read(folder))
-      assert.match(isFolder.message, /^cannot read the configuration [^\n]*$/)
+      assert.match(isFolder.message, /^cannot read the configuration [^\n]*: it is a folder, or leads nowhere$/)
     }).pipe(Effect.provide(NodeServices.layer)))
 })
