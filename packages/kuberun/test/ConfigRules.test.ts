@@ -135,5 +135,12 @@ describe("keys that are right by themselves", () => {
       ])
       const pooled = yield* linesOf({ timeout: "soon", pod: { mode: "user" }, pool: { size: 2 } })
       assert.sameMembers(pooled.map((line) => line.split(": ")[0]), ["timeout", "pool.size"])
+      const one = { name: "a", users: ["x"], size: 1 }
+      const classes = yield* linesOf({ pool: { classes: [one, one], size: -1 }, pod: { mode: "user" } })
+      assert.sameMembers(classes.map((line) => line.split(": ")[0]), [
+        "pool.size",
+        "pool.classes[1].name",
+        "pool.classes"
+      ])
     }))
 })

@@ -43,12 +43,13 @@ const ruleFindings = (input: unknown, found: ReadonlyArray<Finding>): ReadonlyAr
   if (!isFields(input)) return []
   const pod = input.pod ?? {}
   if (!isFields(pod)) return []
-  const wrong = new Set(
-    found.flatMap(({ path: [section, key] }) => section === "pod" && key !== undefined ? [String(key)] : [])
-  )
+  const wrongIn = (section: string): ReadonlySet<string> =>
+    new Set(found.flatMap(({ path: [first, key] }) => first === section && key !== undefined ? [String(key)] : []))
+  const wrong = wrongIn("pod")
   const decoded = barePod(without(pod, wrong))
   if (Result.isFailure(decoded)) return []
-  const pool = barePool(input.pool ?? {})
+  const given = input.pool ?? {}
+  const pool = barePool(isFields(given) ? without(given, wrongIn("pool")) : given)
   const sound = (keys: ReadonlyArray<string>) => keys.every((key) => !wrong.has(key))
   return [
     ...podRules.filter(({ reads }) => sound(reads)).flatMap(({ faults }) =>
