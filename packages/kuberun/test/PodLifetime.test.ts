@@ -203,6 +203,41 @@ describe("a pod's lifetime", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
+  it.effect("a pod that somebody else made under the name of a create that was lost is neither used nor deleted", () =>
+    Effect.gen(function*() {
+      const { layer, world } = yield* FakeCluster.make(FakeCluster.calmPlan)
+      const tries = yield* Ref.make(0)
+      const contested = withCreate(
+        layer,
+        (createPod) => (manifest) =>
+          Effect.flatMap(
+            Ref.getAndUpdate(tries, (count) => count + 1),
+            (count) =>
+              count > 0 ? createPod(manifest) : createPod({
+                ...manifest,
+                metadata: { namespace: manifest.metadata.namespace, name: manifest.metadata.name }
+              }).pipe(Effect.andThen(
+                Effect.fail(
+                  new ClusterError({ operation: "create pod", reason: new Unreachable({ detail: "connection reset" }) })
+                )
+              ))
+          )
+      )
+      const connection = yield* FakeSsh.makeConnection()
+      const client = yield* FakeSsh.makeClient()
+      const fiber = yield* handling(contested, connection)
+      yield* connection.open(client.channel)
+      yield* client.request({ _tag: "Exec", command: "true" })
+      yield* Time.pass("10 seconds")
+      assert.match((yield* client.texts).stderr, /already exists/)
+      assert.deepStrictEqual(yield* world.execs, [])
+      yield* Effect.forkChild(Fiber.interrupt(fiber))
+      yield* Time.pass("20 seconds")
+      assert.isDefined(fiber.pollUnsafe())
+      assert.deepStrictEqual(yield* world.deletedPods, [])
+      assert.lengthOf(yield* world.pods, 1)
+    }))
+
   it.effect("a create that is never answered is let go when the time for the pod's deletion is over", () =>
     Effect.gen(function*() {
       const { layer } = yield* FakeCluster.make(FakeCluster.calmPlan)
