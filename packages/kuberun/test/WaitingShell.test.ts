@@ -14,7 +14,7 @@ const program = (command: string) => ({
 /** A session leader, as a container's first process is; killed with all of its group when its scope closes. */
 const leading = ([file = "", ...words]: ReadonlyArray<string>) =>
   Effect.acquireRelease(
-    Effect.sync(() => spawn(file, words, { detached: true, stdio: ["pipe", "pipe", "ignore"] })),
+    Effect.sync(() => spawn(file, words, { detached: true, stdio: "pipe" })),
     ({ pid }) =>
       Effect.sync(() => {
         try {
@@ -74,6 +74,19 @@ describe("the shell that waits with a session's program", () => {
       const { leader, shell } = yield* begun("trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
       assert.strictEqual(yield* helper(signalCommand(leader, "TERM")), 0)
       assert.strictEqual(yield* exitCode(shell), 5)
+    })))
+
+  it.live("says nothing of its own about a program that was killed", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const shell = yield* leading(waitingCommand(program("echo mine >&2; kill -KILL $$")))
+      const written: Array<Buffer> = []
+      const closed = Effect.callback<void>((resume) => {
+        shell.stderr.on("data", (bytes: Buffer) => written.push(bytes)).on("close", () => resume(Effect.void))
+      })
+      shell.stdin.write("\n")
+      yield* closed
+      assert.strictEqual(Buffer.concat(written).toString(), "mine\n")
+      assert.strictEqual(yield* exitCode(shell), 137)
     })))
 
   it.live("is not taken for another that was given its number", () =>

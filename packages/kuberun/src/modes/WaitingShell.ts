@@ -23,7 +23,10 @@ const markerPattern = /^([1-9][0-9]{0,9});([0-9]{0,20})\u0007/
 /** The longest that may stand behind the beginning. */
 const longestFields = 32
 
-/** `stty` keeps a terminal from echoing the line; the program's own settings come after. */
+/**
+ * `stty` keeps a terminal from echoing the line; the program's own settings come after. A shell says on its stderr which
+ * signal ended a program ("Killed"), as no sshd does: what the shell says goes nowhere, what the program says passes.
+ */
 const waiting = [
   "fields() { shift 19; started=$1; }",
   "[ ! -t 0 ] || stty -echo 2>/dev/null",
@@ -34,7 +37,9 @@ const waiting = [
   "[ -z \"$stat\" ] || fields ${stat##*) }",
   "printf '\\033]kuberun;go;%s;%s\\007' $$ \"$started\"",
   "trap : HUP INT QUIT TERM",
-  "\"$@\"",
+  "exec 3>&2",
+  "[ ! -w /dev/null ] || exec 2>/dev/null",
+  "(exec \"$@\" 2>&3 3>&-)",
   "exit $?"
 ].join("\n")
 
