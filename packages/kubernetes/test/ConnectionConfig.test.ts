@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { connectionConfigFromKubeconfig, createConnectionConfig } from "../src/index.ts"
+import { makeCertificate } from "./Certificate.ts"
 import { settings } from "./Settings.ts"
 
 const base64 = (text: string) => Buffer.from(text).toString("base64")
@@ -96,7 +97,9 @@ describe("what is used to connect", () => {
   it.effect("is read from the files that the settings name", () =>
     Effect.gen(function*() {
       const path = yield* folder
-      for (const name of ["ca", "cert", "key", "token"]) writeFileSync(join(path, name), `${name} text\n`)
+      const { certificate, key } = yield* makeCertificate("client")
+      const files = { ca: `${certificate}\n`, cert: certificate, key, token: "token text\n" }
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text)
       const details = yield* createConnectionConfig({
         ...settings,
         host: "fd00::1",
@@ -112,24 +115,25 @@ describe("what is used to connect", () => {
         server: "https://[fd00::1]/proxy",
         verify: true,
         serverName: "api.test",
-        ca: "ca text\n"
+        ca: files.ca
       })
-      assert.deepStrictEqual([client?.cert, client && Redacted.value(client.key)], ["cert text\n", "key text\n"])
+      assert.deepStrictEqual([client?.cert, client && Redacted.value(client.key)], [files.cert, files.key])
       assert.strictEqual(authorization && Redacted.value(authorization), "Bearer token text")
-      assert.notInclude(JSON.stringify(details), "key text")
+      assert.notInclude(JSON.stringify(details), JSON.stringify(key).slice(1, -1))
     }))
 
   it.effect("is basic authentication where there is a user name, and inline text before files", () =>
     Effect.gen(function*() {
+      const { certificate: cacert } = yield* makeCertificate("authority")
       const { authorization, ...details } = yield* createConnectionConfig({
         ...settings,
         insecure: true,
         username: "me",
         password: Redacted.make("pw"),
-        cacert: "CA",
+        cacert,
         cacertFile: "/nowhere"
       })
-      assert.deepStrictEqual(details, { server: "https://kubernetes.default.svc", verify: false, ca: "CA" })
+      assert.deepStrictEqual(details, { server: "https://kubernetes.default.svc", verify: false, ca: cacert })
       assert.strictEqual(authorization && Redacted.value(authorization), `Basic ${btoa("me:pw")}`)
     }))
 
