@@ -127,6 +127,39 @@ describe("mode session", () => {
       yield* Fiber.join(fiber)
     }))
 
+  it.effect("takes a signal for delivered whose answer its container's end has cut off, and never tells a wrong one", () =>
+    Effect.gen(function*() {
+      for (
+        const [code, status] of [
+          [143, { _tag: "Signaled", signal: "TERM", message: "ended by signal TERM" }],
+          [5, { _tag: "Exited", code: 5 }]
+        ] as const
+      ) {
+        const cut: ExecProcess = {
+          stdin: Sink.drain,
+          output: Stream.empty,
+          resize: () => Effect.void,
+          exit: Effect.succeed({ _tag: "Exited", code: 137 })
+        }
+        const { connection, fiber, world } = yield* connect({ exec: () => Effect.succeed(cut) })
+        const client = yield* openChannel(connection)
+        yield* client.request({ _tag: "Exec", command: "cat" })
+        yield* Time.pass("1 second")
+        const answer = yield* Effect.forkChild(client.request({ _tag: "Signal", name: "TERM" }))
+        yield* Time.settle
+        const [manifest] = yield* world.manifests
+        yield* world.changePod(manifest?.metadata.name ?? "", ended({ exitCode: code }))
+        yield* Time.settle
+        yield* client.eof
+        yield* Time.pass("10 seconds")
+        assert.isTrue(yield* Fiber.join(answer))
+        assert.deepStrictEqual((yield* client.exits).map((exit) => exit.status), [status])
+        yield* connection.end
+        yield* Time.pass("30 seconds")
+        yield* Fiber.join(fiber)
+      }
+    }))
+
   it.effect("tells why the pod is the reason: out of memory, evicted, deleted", () =>
     Effect.gen(function*() {
       const cases = [

@@ -2,7 +2,20 @@
  * Mode `session`: a pod for each session channel, whose console container runs the channel's program. The container's
  * exit code is the program's; the pod is deleted with the channel. How the program begins: `WaitingShell.ts`.
  */
-import { type Cause, Clock, Deferred, Effect, Exit, Fiber, Queue, Ref, Sink, Stream, SubscriptionRef } from "effect"
+import {
+  type Cause,
+  Clock,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Option,
+  Queue,
+  Ref,
+  Sink,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import { type Config, consoleContainer, startTimeout, stopTimeout } from "../config/Config.ts"
 import * as Metrics from "../Metrics.ts"
 import * as PodLifetime from "../pod/PodLifetime.ts"
@@ -100,21 +113,35 @@ const launch = Effect.fn("SessionMode.launch")(function*(
   }).pipe(Effect.raceFirst(ended))
 
   const leader = yield* Deferred.make<Leader>()
-  const kill = (name: string): Effect.Effect<boolean> =>
+  /** Whether the signal was delivered; `undefined` where no answer came. */
+  const kill = (name: string): Effect.Effect<boolean | undefined> =>
     Deferred.await(leader).pipe(
       Effect.flatMap((shell) => HelperExec.run(cluster, { ref, container }, signalCommand(shell, name))),
-      Effect.map((exit) => exit?._tag === "Exited" && exit.code === 0),
-      Effect.timeoutOrElse({ duration: farewell, orElse: () => Effect.succeed(false) }),
-      Effect.catch((error: ClusterError) => Effect.as(Effect.logDebug(error.message), false))
+      Effect.map((exit) => exit?._tag === "Exited" && exit.code <= 1 ? exit.code === 0 : undefined),
+      Effect.timeoutOrElse({ duration: farewell, orElse: () => Effect.succeed(undefined) }),
+      Effect.catch((error: ClusterError) => Effect.as(Effect.logDebug(error.message), undefined))
     )
-  /** What ends the program ends its container, and may so cut off the answer: how that ended is the answer then. */
-  const signal = (name: string) =>
-    Effect.flatMap(kill(name), (delivered) =>
-      delivered ? Effect.succeed(true) : Deferred.await(end).pipe(
-        Effect.map((exit) => exit._tag === "Exited" && exitStatus(exit.code, new Set([name]))._tag === "Signaled"),
-        Effect.timeoutOrElse({ duration: endPatience, orElse: () => Effect.succeed(false) }),
-        Effect.catch(() => Effect.succeed(false))
-      ))
+  /** The program's exit code, once it has ended by itself or by a signal. */
+  const ownEnd = Deferred.await(end).pipe(
+    Effect.catch(() => Effect.never),
+    Effect.flatMap((exit) => exit._tag === "Exited" ? Effect.succeed(exit.code) : Effect.never)
+  )
+  /**
+   * What ends the program ends its container, which may cut the answer off or keep it from ever coming: that it ended
+   * is the answer then, of whatever code, since a program may handle a signal by ending as it likes.
+   */
+  const signal = (name: string): Effect.Effect<boolean> =>
+    kill(name).pipe(
+      Effect.flatMap((answer) =>
+        answer === undefined
+          ? Effect.map(Effect.timeoutOption(ownEnd, endPatience), Option.isSome)
+          : Effect.succeed(answer)
+      ),
+      Effect.raceFirst(Effect.flatMap(ownEnd, (code) =>
+        exitStatus(code, new Set([name]))._tag === "Signaled"
+          ? Effect.succeed(true)
+          : Effect.never))
+    )
   yield* Effect.addFinalizer(() =>
     Effect.all([Deferred.isDone(end), Deferred.isDone(leader)]).pipe(
       Effect.flatMap(([over, begun]) => over || !begun ? Effect.void : Effect.andThen(kill("HUP"), kill("TERM")))
@@ -132,7 +159,7 @@ const launch = Effect.fn("SessionMode.launch")(function*(
     check: Effect.void,
     checkKilled: Effect.asVoid(Effect.timeoutOption(Deferred.await(taken), newsPatience)),
     signal: (name) => isSignal(name) ? signal(name) : Effect.succeed(false),
-    interrupt: kill("INT")
+    interrupt: signal("INT")
   } satisfies LaunchedProgram
 })
 
