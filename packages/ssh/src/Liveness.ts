@@ -24,8 +24,9 @@ export const clientAlive = (link: Link, limits: SshLimits): Effect.Effect<void> 
     let due = yield* Clock.currentTimeMillis
     while (true) {
       const now = yield* Clock.currentTimeMillis
-      stoodStill = heardAt === link.heardAt() ? stoodStill + Math.max(0, now - due) : 0
+      const before = heardAt === link.heardAt() ? stoodStill : 0
       heardAt = link.heardAt()
+      stoodStill = before + Math.max(0, now - Math.max(due, heardAt))
       const silent = now - heardAt - stoodStill
       if (silent < interval) asked = 0
       if (silent >= interval * most) break

@@ -90,9 +90,11 @@ describe("signs of life", () => {
         monotonicTimeNanos: clock.monotonicTimeNanos
       }
       yield* Effect.forkChild(clientAlive(link, defaults).pipe(Effect.provideService(Clock.Clock, jumping)))
-      yield* TestClock.adjust("14 seconds")
+      yield* TestClock.adjust("5 seconds")
+      hear()
+      yield* TestClock.adjust("9 seconds")
       stoodStill = 60_000
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("6 seconds")
       assert.strictEqual(state.asked, 1)
       yield* TestClock.adjust("14 seconds")
       assert.isFalse(isDestroyed())
