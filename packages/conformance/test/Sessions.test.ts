@@ -49,6 +49,16 @@ describe("a session, seen by the OpenSSH client", () => {
         assert.strictEqual(out, odd + odd)
       }))
 
+    it.effect("brings bytes that are no UTF-8 into variables and commands", () =>
+      Effect.gen(function*() {
+        const { run } = yield* Running
+        const { err, out } = yield* run(`
+          ODD=$(printf 'a\\351\\\\b\\377') $SSH -o SendEnv=ODD 'printf %s "$ODD" | od -An -tx1'
+          $SSH "printf %s '$(printf '\\351\\303\\251')' | od -An -tx1"
+        `)
+        assert.strictEqual(out, " 61 e9 5c 62 ff\n e9 c3 a9\n", err)
+      }))
+
     it.effect("has a terminal with TERM, size and modes where it asks for one, and none where not", () =>
       Effect.gen(function*() {
         const { run, script } = yield* Running

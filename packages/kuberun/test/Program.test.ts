@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { defaultConfig, type PodConfig } from "kuberun"
+import { defaultConfig, fromBytes, type PodConfig } from "kuberun"
 import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -35,12 +35,17 @@ const commandFor = (request: ProgramRequest, channel: ProgramContext, config: Po
 }
 
 /** Runs the argument vector on this machine, as the container runtime would; `sh` in the place of its /bin/sh. */
-const runs = ([first, ...rest]: readonly [string, ...Array<string>], sh = "/bin/sh") => {
+const runs = (
+  [first, ...rest]: readonly [string, ...Array<string>],
+  sh = "/bin/sh",
+  encoding: "utf8" | "latin1" = "utf8"
+) => {
   const local = (argument: string) => argument === "/bin/sh" ? sh : argument
   return spawnSync(local(first), rest.map(local), {
-    encoding: "utf8",
+    encoding,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"] }
+    // A locale of many bytes: shells look at their texts as characters in it.
+    env: { PATH: process.env["PATH"], LC_CTYPE: "C.UTF-8" }
   })
 }
 
@@ -184,17 +189,17 @@ describe("a program's argument vector", () => {
       },
       ({ argument, bytes, name }) =>
         Effect.sync(() => {
-          const decoder = new TextDecoder()
-          const text = asSent([decoder.decode(bytes)])
-          const command = asSent([decoder.decode(argument)])
+          const sent = (given: Uint8Array) => given.filter((byte) => byte !== 0)
+          const command = Buffer.concat([Buffer.from("printf out >&2; exec env -0\n"), sent(argument)])
           const argv = commandFor(
-            { _tag: "Exec", command: `printf 'out' >&2; exec env -0\n${command}` },
-            context([[`x${name}`, text]]),
+            { _tag: "Exec", command: fromBytes(command) },
+            context([[`x${name}`, fromBytes(sent(bytes))]]),
             pod,
             "word"
           )
-          const { pid, status, stderr, stdout } = runs(argv, sh)
-          assert.strictEqual(environmentOf(stdout).get(`x${name}`), text)
+          for (const word of argv) assert.isTrue(word.isWellFormed(), "an exec takes nothing but UTF-8")
+          const { pid, status, stderr, stdout } = runs(argv, sh, "latin1")
+          assert.strictEqual(environmentOf(stdout).get(`x${name}`), Buffer.from(sent(bytes)).toString("latin1"))
           const reading = reader("word")(Buffer.from(stderr))
           assert.strictEqual(reading._tag, "Found")
           if (reading._tag !== "Found" || reading.announcement._tag !== "Running") return
@@ -256,6 +261,16 @@ describe("a program's argument vector", () => {
   it("takes no variable that a shell would evaluate", () => {
     for (const name of ["HISTCMD", "LINENO", "OPTIND", "RANDOM", "SECONDS", "SRANDOM"]) {
       assert.isFalse(isEnvironmentName(name))
+    }
+  })
+
+  it("brings any bytes of a command to the shell", () => {
+    const command = fromBytes(
+      Buffer.concat([Buffer.from("printf '%s' '"), Buffer.from([0xe9, 0x5c, 0xff, 0x0a, 0xc3]), Buffer.from("'")])
+    )
+    for (const { sh } of shells) {
+      const { stdout } = runs(commandFor({ _tag: "Exec", command }, context()), sh, "latin1")
+      assert.strictEqual(stdout, "\xe9\\\xff\n\xc3")
     }
   })
 

@@ -53,7 +53,7 @@ describe("a session channel", () => {
       const command = exec?.command ?? []
       assert.deepStrictEqual(command.slice(-3), ["/bin/sh", "-c", ""])
       assert.isUndefined(exec?.terminal)
-      assert.deepStrictEqual(command.slice(11, -4), [
+      assert.deepStrictEqual(command.slice(12, -4), [
         "TEAM=a b",
         "SSH_ORIGINAL_COMMAND=ls",
         "SSH_CLIENT=2001:db8::1 7 2222",

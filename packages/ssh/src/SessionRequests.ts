@@ -22,7 +22,7 @@ export const decode = (type: string, data: Uint8Array): DecodedRequest | undefin
 const decodeFields = (type: string, reader: WireReader): DecodedRequest => {
   switch (type) {
     case "env":
-      return { _tag: "Environment", name: reader.text(), value: reader.text() }
+      return { _tag: "Environment", name: reader.text(), value: reader.byteText() }
     case "pty-req": {
       const term = reader.text()
       const size = decodeSize(reader)
@@ -31,7 +31,7 @@ const decodeFields = (type: string, reader: WireReader): DecodedRequest => {
     case "shell":
       return { _tag: "Shell" }
     case "exec":
-      return { _tag: "Exec", command: reader.text() }
+      return { _tag: "Exec", command: reader.byteText() }
     case "subsystem":
       return { _tag: "Subsystem", name: reader.text() }
     case "window-change":

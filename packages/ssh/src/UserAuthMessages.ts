@@ -2,6 +2,7 @@
  * The messages of the authentication protocol (RFC 4252) that a server gets and sends. Pure.
  */
 import { Redacted } from "effect"
+import { hasRawBytes } from "kuberun"
 import { MessageNumber } from "./Messages.ts"
 import { string, WireReader } from "./WireReader.ts"
 
@@ -24,13 +25,16 @@ export interface UserAuthRequest {
   readonly method: UserAuthMethod
 }
 
-/** Decodes SSH_MSG_USERAUTH_REQUEST; `undefined` when it is cut short. */
+/**
+ * Decodes SSH_MSG_USERAUTH_REQUEST; `undefined` when it is cut short, or the user's name is no UTF-8 (RFC 4252 §5): two
+ * such names must not become one.
+ */
 export const decode = (payload: Uint8Array): UserAuthRequest | undefined => {
   const reader = new WireReader(payload, 1)
-  const username = reader.text()
+  const username = reader.byteText()
   const service = reader.text()
   const method = decodeMethod(reader.text(), reader)
-  return reader.ok ? { username, service, method } : undefined
+  return reader.ok && !hasRawBytes(username) ? { username, service, method } : undefined
 }
 
 const decodeMethod = (name: string, reader: WireReader): UserAuthMethod => {

@@ -1,3 +1,5 @@
+import { fromBytes } from "kuberun"
+
 /**
  * Reads the data types of RFC 4251 §5 from a message. Reading past the end gives zeros and empty strings and turns
  * `ok` to false, so that a decoder reads all its fields and asks once.
@@ -44,6 +46,11 @@ export class WireReader {
 
   text(): string {
     return this.string().toString("utf8")
+  }
+
+  /** A `string` that need not be UTF-8, as `kuberun`'s `fromBytes` has it. */
+  byteText(): string {
+    return fromBytes(this.string())
   }
 
   rest(): Buffer {

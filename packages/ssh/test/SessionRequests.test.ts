@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { fromBytes, toBytes } from "kuberun"
 import { exitMessage } from "../src/ExitStatus.ts"
 import * as SessionRequests from "../src/SessionRequests.ts"
 import { string, uint32, WireReader } from "../src/WireReader.ts"
@@ -30,6 +31,14 @@ describe("a channel request", () => {
       assert.isUndefined(SessionRequests.decode(type, Buffer.of(0, 0, 0)))
       assert.isUndefined(SessionRequests.decode(type, Buffer.from("\xff\xff\xff\xff", "latin1")))
     }
+  })
+
+  it("with bytes that are no UTF-8 has them in its variable and its command", () => {
+    const odd = Buffer.from([0x61, 0xe9, 0xff, 0xc3, 0xa9])
+    assert.deepStrictEqual(SessionRequests.decode("exec", string(odd)), { _tag: "Exec", command: fromBytes(odd) })
+    const decoded = SessionRequests.decode("env", Buffer.concat([string("LANG"), string(odd)]))
+    assert.strictEqual(decoded?._tag, "Environment")
+    if (decoded?._tag === "Environment") assert.deepStrictEqual(Buffer.from(toBytes(decoded.value)), odd)
   })
 
   it("of a type that nobody knows keeps its type", () => {

@@ -218,4 +218,13 @@ describe("a public key line", () => {
       assert.isTrue(Option.isNone(parsePublicKey(text)), text)
     }
   })
+
+  it.live("lets nobody in by a name that is no UTF-8, which could be taken for another's", () =>
+    Effect.gen(function*() {
+      const server = yield* start(idle, { authenticate: () => Effect.succeed(accepted) })
+      const raw = yield* connect(server.port, { login: "manual" })
+      raw.send(Buffer.of(50), string(Buffer.from([0x61, 0xff])), string("ssh-connection"), string("none"))
+      yield* eventually(raw.isClosed)
+      assert.include(raw.disconnectText(), "malformed authentication request")
+    }))
 })

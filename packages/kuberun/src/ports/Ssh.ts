@@ -17,7 +17,8 @@ export type TerminalModes = ReadonlyMap<number, number>
 
 /**
  * A request on a session channel (RFC 4254 §6). Every one is answered once with `reply`, in the order in which they
- * came; where the client wants no reply, `reply` sends nothing. Texts are as the client sent them, decoded as UTF-8.
+ * came; where the client wants no reply, `reply` sends nothing. Texts are as the client sent them: UTF-8, and in variables and
+ * commands any other bytes as `ByteText.ts` says.
  */
 export type SessionRequest =
   & { readonly reply: (success: boolean) => Effect.Effect<void> }

@@ -5,6 +5,7 @@
  *
  * An exec in Kubernetes has an argument vector and nothing else: no environment, no terminal type, no terminal modes.
  */
+import { hasRawBytes, replaceRawBytes } from "../ports/ByteText.ts"
 import { closing, opening } from "./Announcement.ts"
 import type { ProgramLaunch } from "./Launch.ts"
 import { sttySettings } from "./TerminalModes.ts"
@@ -15,7 +16,8 @@ export const shell = "/bin/sh"
 /**
  * Its arguments: an announcement's beginning and end (empty: none is made), the program's file, all terminal settings,
  * the portable ones among them (for an `stty` that does not know them all and so would set none), the user's shell for
- * SHELL, whether there is a terminal; for each variable `NAME=value`, then `--` and the program.
+ * SHELL, whether there is a terminal, whether what follows is escaped; for each variable `NAME=value`, then `--` and the
+ * program.
  *
  * Nothing of the user's is ever part of the script's text, so that nothing needs quoting; `command` keeps a name that
  * the shell holds read-only from ending it. All but `stty` and, on a terminal that is no pseudo terminal, `tty` is in
@@ -43,10 +45,22 @@ kuberun_path=/dev/pts/$((kuberun_tty & 255 | kuberun_tty >> 12 & 1048320))
 [ -c "$kuberun_path" ] || kuberun_path=$(tty 2>/dev/null) || kuberun_path=
 [ -z "$kuberun_path" ] || command export "SSH_TTY=$kuberun_path"
 fi
-shift 7
+kuberun_bytes=$8
+shift 8
+if [ -n "$kuberun_bytes" ]; then
+for kuberun_text do
+shift
+kuberun_text=$(printf '%bx' "$kuberun_text")
+set -- "$@" "\${kuberun_text%x}"
+done
+fi
 while [ "$1" != -- ]; do command export "$1" 2>/dev/null; shift; done
 shift
 exec "$@"`
+
+/** As `printf %b` reads it (POSIX, printf(1)). */
+const escaped = (text: string): string =>
+  replaceRawBytes(text.replaceAll("\\", "\\\\"), (byte) => `\\0${byte.toString(8)}`)
 
 /**
  * The argument vector of an exec that sets the program up and becomes it. With a `word` it announces itself by it, see
@@ -57,7 +71,11 @@ export const withPrologue = (program: ProgramLaunch, word?: string): ProgramLaun
   const variables = environment.map(([name, value]) => `${name}=${value}`)
   if (terminal !== undefined && terminal.term !== "") variables.push(`TERM=${terminal.term}`)
   const settings = sttySettings(terminal?.modes ?? new Map())
-  if (word === undefined && variables.length === 0 && settings.all === "" && terminal === undefined) return command
+  const words = [...variables, "--", ...command]
+  // An exec's arguments have to be UTF-8: other bytes are written out, and made again by the shell.
+  const escapes = words.some(hasRawBytes)
+  const nothingToSet = variables.length === 0 && settings.all === "" && terminal === undefined
+  if (word === undefined && nothingToSet && !escapes) return command
   return [
     shell,
     "-c",
@@ -69,8 +87,7 @@ export const withPrologue = (program: ProgramLaunch, word?: string): ProgramLaun
     settings.portable,
     program.shell ?? "",
     terminal === undefined ? "" : "terminal",
-    ...variables,
-    "--",
-    ...command
+    escapes ? "escaped" : "",
+    ...escapes ? words.map(escaped) : words
   ]
 }
