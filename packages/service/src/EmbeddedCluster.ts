@@ -49,7 +49,8 @@ export const start = Effect.fn("EmbeddedCluster.start")(
 )
 
 /** What a person can do about its pods. */
-export const leftPodsAdvice = "The embedded cluster's pods are processes of this machine, and end with it."
+export const leftPodsAdvice = (): string =>
+  "The embedded cluster's pods are processes of this machine, and end with it."
 
 /** Any name runs the programs of this machine; this one people know. */
 const defaultImage = "busybox"

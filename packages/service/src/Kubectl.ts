@@ -1,7 +1,6 @@
 /**
  * kubectl commands for the person who runs the service. Pure.
  */
-import { managedBy } from "kuberun"
 import { shellWord } from "./ShellWord.ts"
 
 /** Which cluster and namespace kubectl is to look at. Without a kubeconfig it is the one that it finds by itself. */
@@ -21,6 +20,12 @@ export const kubectl = ({ context, kubeconfig, namespace }: KubectlTarget, words
     words
   ].join(" ")
 
-/** How to delete pods that the service left. */
-export const deletionAdvice = (target: KubectlTarget): string =>
-  `Delete them with: ${kubectl(target, `delete pods -l ${managedBy.key}=${managedBy.value}`)}`
+/** As many names as one may want to paste. The others show when these are gone: the log has them all. */
+const mostNames = 20
+
+/** How to delete pods that the service left, by their names: other replicas' pods carry the same labels. */
+export const deletionAdvice = (target: KubectlTarget) => (names: ReadonlyArray<string>): string => {
+  const words = names.slice(0, mostNames).map(shellWord).join(" ")
+  const others = names.length > mostNames ? ` (${mostNames} of ${names.length}; the log names all)` : ""
+  return `Delete them with: ${kubectl(target, `delete pods ${words}`)}${others}`
+}

@@ -19,8 +19,8 @@ export interface ServiceSettings {
   readonly cluster: ClusterSource
   /** What the configuration says of calls to a cluster that it does not name itself. */
   readonly calls: KubernetesOptions
-  /** What a person can do about pods that were left. */
-  readonly advice: string
+  /** What a person can do about pods that were left, by their names. */
+  readonly advice: (names: ReadonlyArray<string>) => string
   /** Runs once connections are welcome, with the address that is really listened on. */
   readonly announce: (address: ListenAddress) => Effect.Effect<void>
 }
@@ -92,7 +92,7 @@ const serve = (settings: ServiceSettings, status: Status) =>
       Effect.map(kuberun.status, ({ connections, pods }) => ({
         connections,
         pods: pods.map((pod) => `${pod.namespace}/${pod.name}`),
-        advice: settings.advice
+        advice: settings.advice(pods.map((pod) => pod.name))
       }))
     )
     const server = yield* Ssh.make({ ...settings.listen, hostKeys: settings.hostKeys }).pipe(
