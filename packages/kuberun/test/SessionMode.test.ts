@@ -107,6 +107,44 @@ describe("mode session", () => {
       assert.deepStrictEqual(yield* world.livePods, [])
     }))
 
+  it.effect("asks a program whose channel is closed to go before its pod is deleted, also one that is stopped", () =>
+    Effect.gen(function*() {
+      const { connection, fiber, world } = yield* connect()
+      const client = yield* openChannel(connection)
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      yield* Time.pass("1 second")
+      yield* client.close
+      yield* Time.pass("30 seconds")
+      const asked = [...yield* world.execs, ...yield* world.helpers].map(({ command }) => command.at(-1))
+      assert.deepStrictEqual(asked, ["HUP", "TERM", "CONT"])
+      yield* connection.end
+      yield* Time.pass("30 seconds")
+      yield* Fiber.join(fiber)
+    }))
+
+  it.effect("does not wait for ever for a container in which no shell answers", () =>
+    Effect.gen(function*() {
+      const silent: ExecProcess = {
+        stdin: Sink.drain,
+        output: Stream.never,
+        resize: () => Effect.void,
+        exit: Effect.never
+      }
+      const { connection, fiber, world } = yield* connect({ attach: () => Effect.succeed(silent) })
+      const client = yield* openChannel(connection)
+      yield* client.request({ _tag: "Exec", command: "cat" })
+      yield* Time.pass("59 seconds")
+      assert.deepStrictEqual(yield* client.exits, [])
+      yield* Time.pass("5 seconds")
+      assert.match((yield* client.texts).stderr, /^kuberun: Your program could not be run: the shell .* within 1m\.\n$/)
+      assert.deepStrictEqual((yield* client.exits).map(({ status }) => status), [{ _tag: "Exited", code: 255 }])
+      yield* Time.pass("30 seconds")
+      assert.deepStrictEqual(yield* world.livePods, [])
+      yield* connection.end
+      yield* Time.pass("30 seconds")
+      yield* Fiber.join(fiber)
+    }))
+
   it.effect("ends with the exit code of the console container, which is found by its name", () =>
     Effect.gen(function*() {
       const { connection, fiber, world } = yield* connect()

@@ -64,6 +64,13 @@ describe("who may import whom", () => {
     assert.deepStrictEqual(violations([library(`import { Effect } from "effect"\nimport { y } from "./Y.ts"`)]), [])
   })
 
+  it("refuses a global of Node's in the library", () => {
+    for (const text of ["const a = Buffer.from(b)", "return Buffer.concat([a])", "setImmediate(f)", "require('fs')"]) {
+      assert.lengthOf(violations([library(text)]), 1, text)
+    }
+    assert.deepStrictEqual(violations([library("const view = new ArrayBuffer(8)\n// Buffers are bounded")]), [])
+  })
+
   it("refuses one adapter in another, and service below the service", () => {
     const imports = (name: string, specifier: string) =>
       violations([{

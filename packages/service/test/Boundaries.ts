@@ -102,6 +102,15 @@ const srcViolation = (name: string, row: Row, specifier: string): string | undef
   return row.outside.includes(target) ? undefined : "not in its row of the table"
 }
 
+/** Names that Node puts into every module, as they stand in code: those that the web has too are nobody's affair. */
+const nodeGlobals = /(?<![\w.$"'`/*])(Buffer|__dirname|__filename|global|require|setImmediate)\b(?=[.([])/
+
+/** A global of Node's in a package that is to run anywhere. */
+const globalViolations = (name: string, row: Row, file: SourceFile): ReadonlyArray<string> => {
+  const [, found] = row.node ? [] : nodeGlobals.exec(file.text) ?? []
+  return found === undefined ? [] : [`${name}: ${file.path} uses ${found}: Node's globals are not for this package`]
+}
+
 /** Every sentence that the table disagrees with; none when the house is in order. */
 export const violations = (packages: ReadonlyArray<PackageOnDisk>): ReadonlyArray<string> =>
   packages.flatMap((one) => {
@@ -118,6 +127,7 @@ export const violations = (packages: ReadonlyArray<PackageOnDisk>): ReadonlyArra
           return reason === undefined ? [] : [`${one.name}: ${file.path} imports ${specifier}: ${reason}`]
         })
       ),
+      ...one.src.flatMap((file) => globalViolations(one.name, row, file)),
       ...[...one.src, ...one.test].flatMap((file) =>
         importsOf(file.text).filter((specifier) =>
           leavesPackage(file, specifier) || (packageOf(specifier) in table && specifier !== packageOf(specifier))

@@ -6,6 +6,7 @@ import {
   type Cause,
   Clock,
   Deferred,
+  Duration,
   Effect,
   Exit,
   Fiber,
@@ -113,6 +114,21 @@ const launch = Effect.fn("SessionMode.launch")(function*(
   }).pipe(Effect.raceFirst(ended))
 
   const leader = yield* Deferred.make<Leader>()
+  const givenUp = yield* Deferred.make<void>()
+  const patience = config.timeouts.commandStart ?? config.timeout
+  yield* Deferred.await(leader).pipe(
+    Effect.timeoutOrElse({
+      duration: patience,
+      orElse: () => {
+        const detail = `the shell that starts it has not answered within ${Duration.format(patience)}`
+        return Effect.andThen(
+          Deferred.succeed(end, { _tag: "NotStarted", detail }),
+          Deferred.succeed(givenUp, undefined)
+        )
+      }
+    }),
+    Effect.forkScoped
+  )
   /** Whether the signal was delivered; `undefined` where no answer came. */
   const kill = (name: string): Effect.Effect<boolean | undefined> =>
     Deferred.await(leader).pipe(
@@ -144,13 +160,18 @@ const launch = Effect.fn("SessionMode.launch")(function*(
     )
   yield* Effect.addFinalizer(() =>
     Effect.all([Deferred.isDone(end), Deferred.isDone(leader)]).pipe(
-      Effect.flatMap(([over, begun]) => over || !begun ? Effect.void : Effect.andThen(kill("HUP"), kill("TERM")))
+      Effect.flatMap(([over, begun]) =>
+        // What is stopped hears of the others when it goes on.
+        over || !begun ? Effect.void : Effect.forEach(["HUP", "TERM", "CONT"], kill, { discard: true })
+      )
     )
   )
   return {
     process: {
       stdin: yield* starting(process),
-      output: afterMarker(process.output, (shell) => Effect.asVoid(Deferred.succeed(leader, shell))),
+      output: afterMarker(process.output, (shell) => Effect.asVoid(Deferred.succeed(leader, shell))).pipe(
+        Stream.interruptWhen(Deferred.await(givenUp))
+      ),
       resize: process.resize,
       // The stream's own status only says that it ended.
       exit: Deferred.await(end).pipe(Effect.catch(() => Effect.never))

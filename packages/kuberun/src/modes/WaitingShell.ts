@@ -76,7 +76,15 @@ exit $got`
 export const signalCommand = (leader: Leader, name: string): ReadonlyArray<string> =>
   leaderCommand(signalScript, leader, name)
 
-const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
+/** A character for each byte. */
+const latin1 = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
+
+const joined = (one: Uint8Array, other: Uint8Array): Uint8Array => {
+  const bytes = new Uint8Array(one.length + other.length)
+  bytes.set(one)
+  bytes.set(other, one.length)
+  return bytes
+}
 
 /**
  * Output from the marker on, of which `found` is told. What a terminal may have echoed before it is dropped; what stands
@@ -90,7 +98,7 @@ export const afterMarker = <E>(
     let held: Uint8Array | undefined = new Uint8Array(0)
     return Stream.flatMap(output, (piece) => {
       if (held === undefined || piece._tag === "Stderr") return Stream.make(piece)
-      const bytes: Uint8Array = Buffer.concat([held, piece.bytes])
+      const bytes = joined(held, piece.bytes)
       const text = latin1(bytes)
       for (let begin = text.indexOf(markerBegin); begin >= 0; begin = text.indexOf(markerBegin, begin + 1)) {
         const fields = begin + markerBegin.length
