@@ -17,7 +17,11 @@ const readmeRole = (): V1Role => {
 }
 
 /** A service that is known to the embedded cluster as a user with just these rules. */
-const serviceWith = Effect.fnUntraced(function*(rules: (role: V1Role) => V1Role["rules"]) {
+const serviceWith = Effect.fnUntraced(function*(
+  rules: (role: V1Role) => V1Role["rules"],
+  options: { readonly pod?: Readonly<Record<string, unknown>>; readonly config?: Readonly<Record<string, unknown>> } =
+    {}
+) {
   const cluster = yield* make()
   const admin = new KubeConfig()
   admin.loadFromString(cluster.kubeconfig)
@@ -42,12 +46,58 @@ const serviceWith = Effect.fnUntraced(function*(rules: (role: V1Role) => V1Role[
   )
   const kubeconfig = join(folder, "kubeconfig")
   writeFileSync(kubeconfig, yield* cluster.kubeconfigFor({ user: "kuberun-service" }))
-  const service = yield* start({ kubeconfig, pod: { namespace }, timeout: "20s" })
+  const service = yield* start({
+    kubeconfig,
+    pod: { namespace, ...options.pod },
+    config: options.config ?? {},
+    timeout: "20s"
+  })
   const pods = Effect.map(Effect.promise(() => core.listNamespacedPod({ namespace })), ({ items }) => items)
   return { service, pods }
 })
 
+const patch = { apiGroups: [""], resources: ["pods"], verbs: ["patch"] }
+const leases = {
+  apiGroups: ["coordination.k8s.io"],
+  resources: ["leases"],
+  verbs: ["create", "list", "update", "delete"]
+}
+const claims = { apiGroups: [""], resources: ["persistentvolumeclaims"], verbs: ["create"] }
+const attach = { apiGroups: [""], resources: ["pods/attach"], verbs: ["create", "get"] }
+
+/** What the README says that one may configure, with the rights beside the Role that it says it needs. */
+const further = [
+  { name: "mode session", rules: [attach], options: { pod: { mode: "session" } } },
+  { name: "a pool", rules: [patch], options: { config: { pool: { size: 1 } } } },
+  {
+    name: "mode user with a claim",
+    rules: [patch, leases, claims],
+    options: { pod: { mode: "user", claim: { mountPath: "/mnt" } } }
+  }
+]
+
+/** A warning of what the cluster does not allow. */
+const notAllowed = /cannot \w+ resource/
+
 describe("a service with rights of its own", () => {
+  for (const { name, options, rules } of further) {
+    it.live(`needs no others than the README says: ${name}`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { pods, service } = yield* serviceWith((role) => [...role.rules ?? [], ...rules], options)
+        const waiting = options.config === undefined ? 0 : 1
+        const counts = (count: number) =>
+          Effect.repeat(pods, { schedule: Schedule.spaced("50 millis"), until: (items) => items.length === count })
+        yield* counts(waiting)
+        const result = yield* service.run("$SSH 'echo in; exit 7'")
+        assert.deepStrictEqual([result.code, result.out, result.err], [7, "in\n", ""])
+        yield* counts(waiting)
+        yield* service.process.signal("SIGTERM")
+        assert.strictEqual(yield* service.process.exit, 0)
+        yield* counts(0)
+        assert.notMatch(yield* service.process.stderr, notAllowed)
+      })), 60_000)
+  }
+
   it.live("needs no others than the README says", () =>
     Effect.scoped(Effect.gen(function*() {
       const { pods, service } = yield* serviceWith(({ rules }) => rules)
