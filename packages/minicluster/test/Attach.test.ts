@@ -74,7 +74,15 @@ layer(clusterLayer(), { excludeTestServices: true })("attach", (it) => {
   it.effect("works over SPDY: the terminal, its size, and the status", () =>
     Effect.gen(function*() {
       const cluster = yield* MiniclusterService
-      yield* runningPod(cluster, interactive("terminal", "read line; stty size; read line; exit 5", { tty: true }))
+      yield* runningPod(
+        cluster,
+        interactive(
+          "terminal",
+          // The size comes by a stream of its own: nothing says that it is there when the line is.
+          "read line; until test \"$(stty size)\" = '13 97'; do :; done; stty size; read line; exit 5",
+          { tty: true }
+        )
+      )
       const client = yield* spdy(
         cluster,
         path("terminal", "stdin=true&stdout=true&tty=true"),

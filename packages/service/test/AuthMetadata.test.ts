@@ -54,7 +54,8 @@ describe("what the authenticator said of the user", () => {
         const [cluster, kuberun] = [Context.get(services, Cluster), Context.get(services, Kuberun)]
         const { privateKey } = yield* Ssh.generateKey("test")
         const server = yield* Ssh.make({ host: "127.0.0.1", port: 0, hostKeys: [privateKey] })
-        yield* Effect.forkChild(server.run(kuberun.handle))
+        // In the scope, so that it ends before the cluster is let go.
+        yield* Effect.forkScoped(server.run(kuberun.handle))
         const pods = cluster.listPods({ namespace: "default", labels: { "app.kubernetes.io/managed-by": "kuberun" } })
         if (pool !== undefined) {
           yield* Effect.repeat(pods, {

@@ -38,7 +38,7 @@ const serve = Effect.fnUntraced(function*(...policies: ReadonlyArray<Policy>) {
   )
   const { privateKey } = yield* Ssh.generateKey("test")
   const server = yield* Ssh.make({ host: "127.0.0.1", port: 0, hostKeys: [privateKey] })
-  yield* Effect.forkChild(server.run(apply(Context.get(services, Kuberun).handle, ...policies)))
+  yield* Effect.forkScoped(server.run(apply(Context.get(services, Kuberun).handle, ...policies)))
   return { port: server.address.port, folder } satisfies OpenSsh.Login
 })
 

@@ -11,7 +11,7 @@ it.live("tells ssh's user what is not allowed", () =>
     const { privateKey } = yield* Ssh.generateKey("test")
     const server = yield* Ssh.make({ host: "127.0.0.1", port: 0, hostKeys: [privateKey] })
     const handler = yield* FakeHandler.make
-    yield* Effect.forkChild(server.run(apply(handler.handle, allowCommand(["cat"]))))
+    yield* Effect.forkScoped(server.run(apply(handler.handle, allowCommand(["cat"]))))
 
     const login = { port: server.address.port, folder }
     assert.deepStrictEqual(yield* OpenSsh.run(login, "cat", "hello"), { code: 0, stdout: "hello", stderr: "" })
