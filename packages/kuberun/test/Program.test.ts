@@ -258,12 +258,6 @@ describe("a program's argument vector", () => {
     })
   }
 
-  it("takes no variable that a shell would evaluate", () => {
-    for (const name of ["HISTCMD", "LINENO", "OPTIND", "RANDOM", "SECONDS", "SRANDOM"]) {
-      assert.isFalse(isEnvironmentName(name))
-    }
-  })
-
   it("brings any bytes of a command to the shell", () => {
     const command = fromBytes(
       Buffer.concat([Buffer.from("printf '%s' '"), Buffer.from([0xe9, 0x5c, 0xff, 0x0a, 0xc3]), Buffer.from("'")])
@@ -327,60 +321,4 @@ describe("a program's argument vector", () => {
     assert.deepStrictEqual(commandFor({ _tag: "Shell" }, context()), ["/bin/sh", "-c", "exec env -0"])
     assert.deepStrictEqual(commandFor({ _tag: "Subsystem", name: "sftp" }, context()), [printsEnvironment])
   })
-
-  it("is refused where there is none: an empty shell command, a subsystem that is not configured", () => {
-    assert.deepStrictEqual(program({ _tag: "Shell" }, context([["A", "b"]]), { ...pod, shellCommand: [] }), {
-      _tag: "Refuse",
-      detail: "Shells are switched off here: name a program to run."
-    })
-    for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty", "", "SFTP"]) {
-      assert.deepStrictEqual(program({ _tag: "Subsystem", name }, context(), pod), {
-        _tag: "Refuse",
-        detail: `There is no subsystem ${JSON.stringify(name)} here.`
-      })
-    }
-  })
-
-  it("is refused where a NUL would cut an argument short", () => {
-    const terminal = { term: "xterm\0", modes: new Map() }
-    for (
-      const asked of [
-        program({ _tag: "Exec", command: "rm a\0b" }, context(), pod),
-        program({ _tag: "Exec", command: "rm a\0b" }, context([["A", "b"]]), pod),
-        program({ _tag: "Shell" }, context([["A", "b\0c"]]), pod),
-        program({ _tag: "Shell" }, { ...context(), terminal }, pod)
-      ]
-    ) {
-      assert.deepStrictEqual(asked, {
-        _tag: "Refuse",
-        detail: "A program's arguments and environment cannot hold a NUL character."
-      })
-    }
-  })
-
-  it.effect.prop(
-    "is refused in one printable line, whatever the subsystem is called",
-    {
-      pieces: Schema.Array(Schema.Union([Schema.String, Schema.Literals(["\u001b[2J", "\u009b31m", "\u007f", "\n"])]))
-    },
-    ({ pieces }) =>
-      Effect.sync(() => {
-        const asked = program({ _tag: "Subsystem", name: `x${pieces.join("")}` }, context(), pod)
-        assert.strictEqual(asked._tag, "Refuse")
-        if (asked._tag === "Refuse") assert.match(asked.detail, /^There is no subsystem "\P{Cc}*" here\.$/u)
-      }),
-    { arbitrary: { runs: 300 } }
-  )
-
-  it.effect.prop(
-    "takes as names of variables what a shell can export, and nothing else",
-    { name: Schema.Union([Schema.String, Schema.String.check(Schema.isPattern(/^[A-Z_][A-Z0-9_]{0,8}[\n=-]?$/))]) },
-    ({ name }) =>
-      Effect.sync(() => {
-        const plain = name !== "" && Array.from(name).every((letter) => /[A-Za-z0-9_]/.test(letter)) &&
-          !/[0-9]/.test(name[0] ?? "")
-        assert.strictEqual(isEnvironmentName(name), plain)
-      }),
-    { arbitrary: { runs: 500 } }
-  )
 })

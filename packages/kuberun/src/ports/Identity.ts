@@ -9,19 +9,14 @@ export interface Identity {
   readonly username: string
   readonly remoteAddress: string
   readonly remotePort: number
-  /** Empty where it is not known. */
+  /** Where the client connected to: an address of this server's, and its port. Empty where it is not known. */
   readonly localAddress: string
   readonly localPort: number
+  /** What the authenticator said of the user beside the name, for `exposeAuthMetadataAs…` and templates. */
   readonly metadata: AuthMetadata
 }
 
 /** The identity of an SSH connection. */
-export const identityOf = (connection: SshConnection): Identity => ({
-  connectionId: connection.id,
-  username: connection.username,
-  remoteAddress: connection.remoteAddress,
-  remotePort: connection.remotePort,
-  localAddress: connection.localAddress,
-  localPort: connection.localPort,
-  metadata: connection.metadata
-})
+export const identityOf = (
+  { id, localAddress, localPort, metadata, remoteAddress, remotePort, username }: SshConnection
+): Identity => ({ connectionId: id, localAddress, localPort, metadata, remoteAddress, remotePort, username })

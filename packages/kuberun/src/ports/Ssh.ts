@@ -4,7 +4,7 @@
  * `@kuberun/ssh` implements it over ssh2; `@kuberun/testkit` has a fake for tests.
  */
 import { type Effect, Schema, type Sink, type Stream } from "effect"
-import type { AuthMetadata } from "./Authentication.ts"
+import type { Identity } from "./Identity.ts"
 import type { Output, TerminalSize } from "./Output.ts"
 
 /** The channel is closed, or its connection is gone: nothing more can be sent on it. */
@@ -71,17 +71,9 @@ export interface SessionChannel {
 }
 
 /** An authenticated SSH connection. */
-export interface SshConnection {
+export interface SshConnection extends Omit<Identity, "connectionId"> {
   /** 32 hexadecimal digits, made for this connection. */
   readonly id: string
-  readonly username: string
-  readonly remoteAddress: string
-  readonly remotePort: number
-  /** Where the client connected to: an address of this server's, and its port. */
-  readonly localAddress: string
-  readonly localPort: number
-  /** What the authenticator said of the user beside the name, for `exposeAuthMetadataAs…` and templates. */
-  readonly metadata: AuthMetadata
   /** The client's identification, without `SSH-2.0-`. */
   readonly clientVersion: string
   /** The session channels in the order in which they are opened. Ends when the connection is gone. Run it once. */
