@@ -71,6 +71,7 @@ const place = Effect.fn(function*(
   const pod: RunningPod = {
     ref: { namespace: "default", name: "pod" },
     container: "shell",
+    changes: Stream.never,
     created: undefined,
     ended: Deferred.await(gone),
     check: Effect.void,

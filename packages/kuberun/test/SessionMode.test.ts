@@ -98,6 +98,7 @@ describe("mode session", () => {
       yield* Effect.forEach(clients, (client) => client.request({ _tag: "Exec", command: "cat" }))
       yield* Time.pass("1 second")
       assert.lengthOf(yield* world.livePods, 2)
+      assert.strictEqual(yield* world.openStreams, 4, "of each pod its process and one watch")
       yield* clients[0]?.close ?? Effect.void
       yield* Time.pass("30 seconds")
       assert.lengthOf(yield* world.livePods, 1)

@@ -23,10 +23,9 @@ import * as PodLifetime from "../pod/PodLifetime.ts"
 import { disruption, podReadiness } from "../pod/PodReadiness.ts"
 import { randomPodName } from "../pod/PodSource.ts"
 import { PodDeleted, PodEnded, PodFailed } from "../pod/PodStartError.ts"
-import { observe } from "../pod/PodWatch.ts"
 import { newsPatience } from "../pod/RunningPod.ts"
-import { Cluster, type ClusterError, type ExecExit, type ExecProcess, type PodEvent } from "../ports/Cluster.ts"
-import type { PodRef } from "../ports/Pod.ts"
+import { Cluster, type ClusterError, type ExecExit, type ExecProcess } from "../ports/Cluster.ts"
+import type { Pod, PodRef } from "../ports/Pod.ts"
 import type { Leader } from "../session/Announcement.ts"
 import * as HelperExec from "../session/HelperExec.ts"
 import type { LaunchedProgram, ProgramLaunch, SessionPod } from "../session/Launch.ts"
@@ -36,20 +35,19 @@ import { type ConnectionPod, type ConnectionRequest, firstActivity, type Mode } 
 import { afterMarker, goLine, signalCommand, waitingCommand } from "./WaitingShell.ts"
 
 /** How the program ended, by the container's status; why the pod is no more; or nothing yet. */
-const endOf = (event: PodEvent, container: string, pod: PodRef): Exit.Exit<ExecExit, PodEnded> | undefined => {
-  if (event._tag === "Absent") return Exit.fail(new PodEnded({ pod: pod.name, reason: new PodDeleted() }))
-  const status = event.pod.status?.containerStatuses?.find(({ name }) => name === container)
-  const terminated = status?.state?.terminated
-  const taken = event.pod.metadata.deletionTimestamp !== undefined
-  const reason = event.pod.status?.reason
-  if (!taken && reason === undefined && terminated !== undefined && terminated.reason !== "OOMKilled") {
+const endOf = (pod: Pod, container: string): Exit.Exit<ExecExit, PodEnded> | undefined => {
+  const { name } = pod.metadata
+  if (pod.metadata.deletionTimestamp !== undefined) {
+    return Exit.fail(new PodEnded({ pod: name, reason: new PodDeleted(disruption(pod)) }))
+  }
+  const terminated = pod.status?.containerStatuses?.find((status) => status.name === container)?.state?.terminated
+  if (pod.status?.reason === undefined && terminated !== undefined && terminated.reason !== "OOMKilled") {
     return Exit.succeed({ _tag: "Exited", code: terminated.exitCode })
   }
-  if (taken) return Exit.fail(new PodEnded({ pod: pod.name, reason: new PodDeleted(disruption(event.pod)) }))
-  const readiness = podReadiness(event.pod, container)
+  const readiness = podReadiness(pod, container)
   return readiness._tag === "Failed"
     ? Exit.fail(
-      new PodEnded({ pod: pod.name, reason: new PodFailed({ reason: readiness.reason, detail: readiness.detail }) })
+      new PodEnded({ pod: name, reason: new PodFailed({ reason: readiness.reason, detail: readiness.detail }) })
     )
     : undefined
 }
@@ -86,7 +84,7 @@ const launch = Effect.fn("SessionMode.launch")(function*(
   const terminal = program.terminal !== undefined
   yield* named(name)
   yield* request.onPod(ref)
-  yield* Metrics.podStart(PodLifetime.acquire({
+  const running = yield* Metrics.podStart(PodLifetime.acquire({
     manifest: sessionManifest(config, request.identity, name, { command: waitingCommand(program), terminal }),
     container,
     startTimeout: startTimeout(config),
@@ -97,13 +95,20 @@ const launch = Effect.fn("SessionMode.launch")(function*(
   const end = yield* Deferred.make<ExecExit, PodEnded>()
   /** Also when that is told after its container's end. */
   const taken = yield* Deferred.make<never, PodEnded>()
-  yield* observe(ref).pipe(
-    Stream.runForEach((event) => {
-      const exit = endOf(event, container, ref)
-      if (exit === undefined) return Effect.void
-      const told = Deferred.done(end, exit)
-      return Exit.isFailure(exit) ? Effect.andThen(told, Deferred.failCause(taken, exit.cause)) : told
+  const tell = (exit: Exit.Exit<ExecExit, PodEnded>) => {
+    const told = Deferred.done(end, exit)
+    return Exit.isFailure(exit) ? Effect.andThen(told, Deferred.failCause(taken, exit.cause)) : Effect.asVoid(told)
+  }
+  yield* running.changes.pipe(
+    Stream.runForEach((pod) => {
+      const exit = endOf(pod, container)
+      return exit === undefined ? Effect.void : tell(exit)
     }),
+    Effect.forkScoped
+  )
+  // A pod that is gone shows no change any more; whatever else ends it does.
+  yield* Effect.flip(running.ended).pipe(
+    Effect.flatMap((error) => error.reason._tag === "PodDeleted" ? tell(Exit.fail(error)) : Effect.void),
     Effect.forkScoped
   )
   const ended: LaunchedProgram["ended"] = Effect.andThen(Deferred.await(end), Effect.never)

@@ -20,6 +20,8 @@ export interface RunningPod {
    * or by ours where the source knows how far they are apart.
    */
   readonly created: number | undefined
+  /** The pod as it was seen last, then every change that is told of it while its scope is open. Run it as often as need be. */
+  readonly changes: Stream.Stream<Pod>
   /** Fails when the pod is no more, though its scope is still open: deleted from outside, evicted, ended. */
   readonly ended: Effect.Effect<never, PodEnded>
   /**
@@ -182,6 +184,7 @@ export const follow = Effect.fn("RunningPod.follow")(function*(
     })
   })
   return {
+    changes: SubscriptionRef.changes(seen),
     ref,
     container,
     created: createdAt(pod),
