@@ -125,7 +125,12 @@ for (const [mode, limits] of [["namespaces", {}], ["shared", { withoutNamespaces
     it.live("a pod that obeys SIGTERM goes at once, one that does not after its grace", () =>
       Effect.gen(function*() {
         const cluster = yield* makeWith({}, limits)
-        yield* runningPod(cluster, podBody("obeys", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done"))
+        yield* runningPod(
+          cluster,
+          podBody("obeys", "trap 'echo bye; exit 0' TERM; echo set; while :; do sleep 0.05; done")
+        )
+        // A process 1 that has no trap yet does not hear the signal.
+        yield* until(cluster, `${pods}/obeys/log`, (answer) => JSON.stringify(answer).includes("set"))
         yield* call(cluster, "DELETE", `${pods}/obeys?gracePeriodSeconds=100`)
         yield* until(cluster, `${pods}/obeys`, ({ code }) => code === 404)
         yield* runningPod(cluster, podBody("ignores", "trap '' TERM; while :; do sleep 0.05; done"))
